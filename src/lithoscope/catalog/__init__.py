@@ -1,1 +1,22 @@
-""""""
+"""The catalogue: store, formats and comparison."""
+
+from lithoscope.catalog.compare import Comparison, compare
+from lithoscope.catalog.export import FORMATS, export
+from lithoscope.catalog.flat import read_table, read_tables
+from lithoscope.catalog.reference import read_catalog, read_reference
+from lithoscope.catalog.store import Store
+from lithoscope.catalog.tables import SCHEMAS, Catalog
+
+__all__ = [
+    "FORMATS",
+    "SCHEMAS",
+    "Catalog",
+    "Comparison",
+    "Store",
+    "compare",
+    "export",
+    "read_catalog",
+    "read_reference",
+    "read_table",
+    "read_tables",
+]

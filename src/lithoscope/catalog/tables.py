@@ -1,0 +1,64 @@
+"""The catalogue: one bundle of checked tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import pandas as pd
+
+from lithoscope import schema
+
+SCHEMAS: dict[str, schema.Schema] = {
+    "events": schema.EVENTS,
+    "arrivals": schema.ARRIVALS,
+    "picks": schema.PICKS,
+    "detections": schema.DETECTIONS,
+    "station_magnitudes": schema.STATION_MAGNITUDES,
+    "stations": schema.STATIONS,
+    "problems": schema.PROBLEMS,
+}
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Everything a run knows, as tables of `lithoscope.schema`; a table left out is empty.
+
+    ``picks`` holds all picks; those that no arrival names are unassociated. Tables are checked
+    and brought into the order and types of their schema when the catalogue is made.
+
+    Raises
+    ------
+    DataError
+        If a table lacks a required column or a value does not fit its type.
+    """
+
+    events: pd.DataFrame = field(default_factory=schema.EVENTS.empty)
+    arrivals: pd.DataFrame = field(default_factory=schema.ARRIVALS.empty)
+    picks: pd.DataFrame = field(default_factory=schema.PICKS.empty)
+    detections: pd.DataFrame = field(default_factory=schema.DETECTIONS.empty)
+    station_magnitudes: pd.DataFrame = field(default_factory=schema.STATION_MAGNITUDES.empty)
+    stations: pd.DataFrame = field(default_factory=schema.STATIONS.empty)
+    problems: pd.DataFrame = field(default_factory=schema.PROBLEMS.empty)
+
+    def __post_init__(self) -> None:
+        for name, table_schema in SCHEMAS.items():
+            object.__setattr__(self, name, table_schema.check(getattr(self, name)))
+
+    def tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Yield the name and the table of each part, always in the same order."""
+        for part in fields(self):
+            yield part.name, getattr(self, part.name)
+
+    def equals(self, other: Catalog) -> bool:
+        """Return whether every table equals the other's, row by row (NaN equals NaN)."""
+        return all(
+            mine.equals(theirs)
+            for (_, mine), (_, theirs) in zip(self.tables(), other.tables(), strict=True)
+        )
+
+
+def rows_of(frame: pd.DataFrame) -> list[Any]:
+    """Return the rows as named tuples, untyped: the schema, not the type checker, knows them."""
+    return list(frame.itertuples(index=False))
