@@ -86,7 +86,7 @@ class Schema:
 
 def _filled(n: int, column: Column, index: pd.Index) -> pd.Series:
     default = {"text": "", "float": np.nan, "integer": 0, "boolean": False, "time": pd.NaT}
-    return pd.Series([default[column.kind]] * n, index=index).astype(_DTYPES[column.kind])
+    return pd.Series([default[column.kind]] * n, index=index, dtype=_DTYPES[column.kind])
 
 
 def _convert(values: pd.Series, column: Column, table: str) -> pd.Series:

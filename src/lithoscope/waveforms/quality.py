@@ -1,0 +1,117 @@
+"""Stretches and samples that carry no ground motion: missing, flat, clipped, spikes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+VALID, MISSING, FLAT = 0, 1, 2
+
+# 24-bit recorders saturate at 2^23 counts; their decimation filters overshoot it by up to half
+# on a clipped wave, and broadband sensors saturate just below it. Larger values can only come
+# from recorders of more bits, about whose full scale nothing is known.
+_FULL_SCALE = 2.0**23
+_RAIL_LOW, _RAIL_HIGH = 0.95, 1.7
+
+
+@njit(cache=True)
+def stretches(values, flat_samples):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Divide a trace into stretches: rows of start, stop, kind (0 valid, 1 missing, 2 flat).
+
+    Missing samples are not finite; a flat stretch repeats one value ``flat_samples`` times or
+    more.
+    """
+    rows = []
+    n = values.size
+    i = 0
+    valid_from = 0
+    while i < n:
+        value = values[i]
+        j = i + 1
+        if np.isfinite(value):
+            while j < n and values[j] == value:
+                j += 1
+            kind = 2 if j - i >= flat_samples else 0
+        else:
+            while j < n and not np.isfinite(values[j]):
+                j += 1
+            kind = 1
+        if kind != 0:
+            if i > valid_from:
+                rows.append((valid_from, i, 0))
+            rows.append((i, j, kind))
+            valid_from = j
+        i = j
+    if n > valid_from:
+        rows.append((valid_from, n, 0))
+    out = np.empty((len(rows), 3), np.int64)
+    for k in range(len(rows)):
+        out[k, 0], out[k, 1], out[k, 2] = rows[k]
+    return out
+
+
+@njit(cache=True)
+def _rail_samples(values, run_samples, low, high):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Count samples in runs of equal values at the minimum or the maximum."""
+    count = 0
+    run = 1
+    for i in range(1, values.size + 1):
+        if i < values.size and values[i] == values[i - 1]:
+            run += 1
+            continue
+        if run >= run_samples and (values[i - 1] == low or values[i - 1] == high):
+            count += run
+        run = 1
+    return count
+
+
+def clipped(values: NDArray[np.float32], run_samples: int = 3) -> bool:
+    """Tell whether a component touches a rail.
+
+    Two signs: the largest or smallest value is repeated at least ``run_samples`` times in a row
+    and stands at least 20 median sample-to-sample steps from the median (quiet data repeat small
+    integers too); or the largest absolute value lies at the full scale of a 24-bit recorder,
+    0.95 to 1.7 times 2^23 counts. Slow saturation of a sensor below its recorder's full scale
+    is not seen.
+    """
+    if values.size < 2:
+        return False
+    low, high = float(values.min()), float(values.max())
+    peak = max(abs(low), abs(high))
+    if _RAIL_LOW <= peak / _FULL_SCALE <= _RAIL_HIGH:
+        return True
+    if _rail_samples(values, run_samples, low, high) == 0:
+        return False
+    stride = max(values.size // 100_000, 1)
+    step = float(np.median(np.abs(np.diff(values))[::stride]))
+    middle = float(np.median(values[::stride]))
+    reach = 20.0 * max(step, np.spacing(np.float32(peak)), 1.0 if _integers(values) else 0.0)
+    if high - middle > reach and _rail_samples(values, run_samples, np.inf, high):
+        return True
+    return middle - low > reach and _rail_samples(values, run_samples, low, -np.inf) > 0
+
+
+@njit(cache=True)
+def spikes(values, ratio):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Count single samples that stand out of the 8 around them by ``ratio`` times their range."""
+    count = 0
+    for i in range(4, values.size - 4):
+        a = abs(values[i] - values[i - 1])
+        if a <= 4.0 or abs(values[i] - values[i + 1]) < 0.5 * a:
+            continue
+        low = np.inf
+        high = -np.inf
+        for j in range(i - 4, i + 5):
+            if j != i:
+                low = min(low, values[j])
+                high = max(high, values[j])
+        over = max(values[i] - high, low - values[i])
+        if over > ratio * max(high - low, 1e-6 * a):
+            count += 1
+    return count
+
+
+def _integers(values: NDArray[np.float32]) -> bool:
+    head = values[:1000]
+    return bool(np.all(head == np.rint(head)))
