@@ -1,0 +1,103 @@
+"""Options shared by several commands, and tables in folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+
+from lithoscope.catalog import read_table, write_table
+from lithoscope.errors import DataError, StationError
+from lithoscope.pipeline.settings import RunSettings, load_settings, parse_assignments
+from lithoscope.schema import Schema
+
+Sources = Annotated[
+    list[Path], typer.Argument(metavar="DATA...", help="Folders or files of continuous data.")
+]
+StationFiles = Annotated[
+    list[Path],
+    typer.Option(
+        "--stations", "-s", help="StationXML, SeisComP XML or CSV with coordinates; repeatable."
+    ),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML file; see `lithoscope config`.")
+]
+Assignments = Annotated[
+    list[str],
+    typer.Option("--set", help="One setting, such as location.max_depth_km=30; repeatable."),
+]
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="Velocity model: a file or a built-in name.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Folder = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="Folder of tables: picks, assignments, events ...")
+]
+SUFFIXES = (".csv", ".parquet")
+
+
+def settings_from(
+    config: Path | None, assignments: list[str], model: str = "", **groups: dict[str, Any]
+) -> RunSettings:
+    """Combine the configuration file and the options; options win."""
+    overrides: dict[str, Any] = parse_assignments(assignments)
+    for group, values in groups.items():
+        overrides[group] = {**overrides.get(group, {}), **values}
+    if model:
+        key = "path" if Path(model).exists() else "name"
+        overrides["model"] = {**overrides.get("model", {}), key: model}
+    return load_settings(config, overrides)
+
+
+def require_stations(stations: list[Path]) -> list[Path]:
+    """Refuse a missing station file before any work is done."""
+    if not stations:
+        raise StationError("no station file given; name one with --stations FILE")
+    return stations
+
+
+def load(folder: Path, schema: Schema) -> pd.DataFrame:
+    """Read a table of a folder, CSV or Parquet, named after its schema."""
+    for suffix in SUFFIXES:
+        path = folder / f"{schema.name}{suffix}"
+        if path.exists():
+            return schema.check(read_table(path))
+    raise DataError(f"'{folder}' has no {schema.name}.csv or {schema.name}.parquet")
+
+
+def save(folder: Path, schema: Schema, table: pd.DataFrame, form: str) -> None:
+    """Write a table of a folder as CSV or Parquet."""
+    write_table(table, folder / f"{schema.name}.{form}")
+
+
+def show(value: Any, as_json: bool, text: str) -> None:
+    """Print a result for people or for machines."""
+    typer.echo(json.dumps(value, default=str) if as_json else text)
+
+
+def catalogue_text(events: pd.DataFrame) -> str:
+    """Return the catalogue as a table for the terminal; +- is 1 sigma."""
+    if events.empty:
+        return "no events"
+    lines = [
+        "time (UTC)               longitude  latitude  depth km     +- km (E N Z)      "
+        "magnitude      P  S  gap  "
+    ]
+    for e in events.sort_values("time").itertuples():
+        size = (
+            f"{e.magnitude_type} {e.magnitude:4.1f} +- {e.magnitude_sigma:3.1f}"
+            if pd.notna(e.magnitude)
+            else "none"
+        )
+        note = " ambiguous" if e.ambiguous else ""
+        lines.append(
+            f"{e.time:%Y-%m-%dT%H:%M:%S.%f}"[:-3]
+            + f"  {e.longitude:9.4f} {e.latitude:9.4f} {e.depth_km:9.1f}  "
+            + f"{e.east_sigma_km:6.1f}{e.north_sigma_km:6.1f}{e.depth_sigma_km:6.1f}   "
+            + f"{size:16s}{e.n_p:3d}{e.n_s:3d} {e.azimuthal_gap_deg:4.0f}{note}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,93 @@
+"""Progress with remaining time: a bar on a terminal, plain lines otherwise."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Reporter(Protocol):
+    """Receives what happens in a run."""
+
+    def say(self, message: str) -> None: ...
+
+    def track(self, what: str, total: int) -> Iterator[object]: ...
+
+
+class Silent:
+    """Reports nothing."""
+
+    def say(self, message: str) -> None:
+        return None
+
+    @contextmanager
+    def track(self, what: str, total: int) -> Iterator[Step]:
+        yield Step(lambda done: None)
+
+
+class Step:
+    """Counter handed to a stage; call it once for each finished unit."""
+
+    def __init__(self, update: object) -> None:
+        self._update = update
+        self.done = 0
+
+    def __call__(self) -> None:
+        self.done += 1
+        self._update(self.done)  # type: ignore[operator]
+
+
+class Terminal:
+    """Writes to standard error: a bar with remaining time on a terminal, lines otherwise."""
+
+    def __init__(self, *, log: object = None) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._log = log
+
+    def say(self, message: str) -> None:
+        self.console.print(message, markup=False)
+        if self._log is not None:
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            self._log.write(f"{stamp} {message}\n")  # type: ignore[attr-defined]
+            self._log.flush()  # type: ignore[attr-defined]
+
+    @contextmanager
+    def track(self, what: str, total: int) -> Iterator[Step]:
+        if total and self.console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            with Progress(*columns, console=self.console, transient=True) as bar:
+                task = bar.add_task(what, total=total)
+                yield Step(lambda done: bar.update(task, completed=done))
+        else:
+            yield Step(_plain_lines(self, what, total))
+
+
+def _plain_lines(terminal: Terminal, what: str, total: int) -> object:
+    start = time.monotonic()
+    last = [start]
+
+    def update(done: int) -> None:
+        now = time.monotonic()
+        if now - last[0] < 10 or done == total:
+            return
+        last[0] = now
+        left = (now - start) / done * (total - done)
+        terminal.say(f"{what}: {done} of {total}, about {left:.0f} s left")
+
+    return update
+
+
+def is_terminal() -> bool:
+    """Return whether standard error is a terminal."""
+    return sys.stderr.isatty()

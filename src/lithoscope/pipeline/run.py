@@ -1,0 +1,235 @@
+"""`run`: continuous data to a catalogue, exports and report, in a run directory."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+
+from lithoscope import __version__
+from lithoscope.catalog import Catalog, Comparison, Store, compare, export, read_reference
+from lithoscope.classification import classify
+from lithoscope.errors import DataError, StationError
+from lithoscope.pipeline.engine import LocalEngine
+from lithoscope.pipeline.prior import build_prior
+from lithoscope.pipeline.progress import Reporter, Silent
+from lithoscope.pipeline.rundir import RunDirectory, write_parquet
+from lithoscope.pipeline.settings import ModelSettings, RunSettings, render_toml
+from lithoscope.pipeline.stages import (
+    ArchiveReader,
+    Context,
+    associate_stage,
+    locate_stage,
+    magnitude_stage,
+    pick_stage,
+    site_positions,
+)
+from lithoscope.report import write_report
+from lithoscope.schema import PROBLEMS
+from lithoscope.stations import Inventory, preferred_stations, read_stations
+from lithoscope.traveltimes import VelocityModel, builtin_model, read_velocity_model
+from lithoscope.waveforms import Archive, index_archive
+
+STORE_NAME = "catalogue.sqlite"
+_LIBRARIES = ("obspy", "numpy", "scipy", "pandas", "pyarrow", "numba", "sqlalchemy", "matplotlib")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Where the run lies, and its catalogue."""
+
+    path: Path
+    catalog: Catalog
+    seconds: float
+
+
+def run(
+    sources: Sequence[Path],
+    stations: Sequence[Path],
+    output: Path,
+    settings: RunSettings | None = None,
+    *,
+    reference: Path | None = None,
+    reporter: Reporter | None = None,
+) -> RunResult:
+    """Make a catalogue from continuous data, resuming what an earlier run has done.
+
+    Parameters
+    ----------
+    sources
+        Folders or files of continuous data.
+    stations
+        Station files (StationXML, SeisComP XML, CSV).
+    output
+        Run directory; a new one, or one of an earlier run on the same data.
+    settings
+        Configuration; defaults where left out.
+    reference
+        Catalogue to compare with in the report.
+    reporter
+        Receives messages and progress.
+
+    Raises
+    ------
+    LithoscopeError
+        With one line that says what to change; finished work is kept.
+    """
+    settings = settings or RunSettings()
+    reporter = reporter or Silent()
+    started = time.monotonic()
+    directory = RunDirectory(output)
+    with directory.lock():
+        names = [str(Path(s).resolve()) for s in sources]
+        _check_same_sources(directory, names)
+        about = {
+            "sources": names,
+            "stations": [str(Path(s).resolve()) for s in stations],
+            "versions": versions(),
+        }
+        directory.write_marker({"status": "running", **about})
+        directory.write_text("config.toml", render_toml(settings))
+        reporter.say(f"reading {', '.join(map(str, sources))}")
+        context, problems = _prepare(directory, sources, stations, settings, reporter)
+        catalog = _stages(context, problems)
+        _publish(context, catalog, reference)
+        directory.sweep(context.used)
+        directory.write_marker({"status": "done", **about})
+    seconds = time.monotonic() - started
+    reporter.say(
+        f"{len(catalog.events)} events from {len(catalog.picks)} picks in {seconds:.0f} s; "
+        f"results in {output}"
+    )
+    return RunResult(output, catalog, seconds)
+
+
+def _check_same_sources(directory: RunDirectory, names: list[str]) -> None:
+    before = directory.read_marker().get("sources")
+    if before is not None and before != names:
+        raise DataError(
+            f"'{directory.path}' holds a run on {before}; choose another --output for {names}"
+        )
+
+
+def _prepare(
+    directory: RunDirectory,
+    sources: Sequence[Path],
+    stations: Sequence[Path],
+    settings: RunSettings,
+    reporter: Reporter,
+) -> tuple[Context, list[pd.DataFrame]]:
+    archive = index_archive(list(sources), settings.waveforms)
+    inventory = read_stations(list(stations), settings.stations, codes=archive.stations())
+    chosen, about_choice = preferred_stations(archive)
+    sites = site_positions(inventory, chosen, archive.span_ns()[0])
+    problems = [archive.problems, inventory.problems, about_choice, _unplaced(chosen, sites)]
+    if sites.empty:
+        raise StationError(
+            f"none of the {len(chosen)} stations of the data has coordinates in the station "
+            f"file(s); the data have {', '.join(sorted(chosen)[:5])}"
+        )
+    context = Context(
+        directory=directory,
+        engine=LocalEngine(settings.engine.workers),
+        reporter=reporter,
+        settings=settings,
+        archive=archive,
+        inventory=inventory,
+        sites=sites,
+        model=velocity_model(settings.model),
+        prior=build_prior(settings.prior),
+    )
+    return context, problems
+
+
+def _unplaced(chosen: Sequence[str], sites: pd.DataFrame) -> pd.DataFrame:
+    placed = set(sites["station"])
+    return PROBLEMS.table(
+        [
+            {
+                "what": station,
+                "problem": "no coordinates",
+                "detail": "the station file(s) do not name it, or not for this time",
+                "action": "skipped",
+            }
+            for station in chosen
+            if station not in placed
+        ]
+    )
+
+
+def velocity_model(settings: ModelSettings) -> VelocityModel:
+    """Return the velocity model that the settings name."""
+    if settings.path:
+        return read_velocity_model(Path(settings.path), interpolation=settings.interpolation)
+    return builtin_model(settings.name)
+
+
+def _stages(context: Context, problems: list[pd.DataFrame]) -> Catalog:
+    say = context.reporter.say
+    say(f"picking {len(context.sites)} stations with {context.engine.workers} worker(s)")
+    picks, detections, about_data = pick_stage(context)
+    say(f"associating {len(picks)} picks")
+    candidates, assignments = associate_stage(context, picks)
+    say(f"locating {len(candidates)} events")
+    events, arrivals, about_events = locate_stage(context, candidates, assignments, picks)
+    say(f"measuring magnitudes of {len(events)} events")
+    events, magnitudes = magnitude_stage(context, events, arrivals)
+    tables = [t for t in [*problems, about_data, about_events] if len(t)]
+    return Catalog(
+        events=classify(events),
+        arrivals=arrivals,
+        picks=picks,
+        detections=detections,
+        station_magnitudes=magnitudes,
+        stations=context.sites,
+        problems=(
+            pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
+            if tables
+            else PROBLEMS.empty()
+        ),
+    )
+
+
+def _publish(context: Context, catalog: Catalog, reference: Path | None) -> None:
+    path, settings = context.directory.path, context.settings
+    write_parquet(catalog.picks, path / "picks.parquet")
+    write_parquet(catalog.detections, path / "detections.parquet")
+    Store(f"sqlite:///{path / STORE_NAME}").write(catalog)
+    for name in settings.output.exports:
+        export(catalog, path / "exports", name)
+    if not settings.output.report:
+        return
+    context.reporter.say("writing the report")
+    comparison: Comparison | None = None
+    if reference is not None:
+        comparison = compare(catalog.events, read_reference(reference))
+    write_report(
+        path / "report.html",
+        catalog,
+        title=settings.output.title,
+        settings=settings.model_dump(mode="json"),
+        model=context.model,
+        versions=versions(),
+        read=ArchiveReader(context.archive, context.inventory.channels, settings),
+        comparison=comparison,
+        report_settings=settings.report,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    found = {name: metadata.version(name) for name in _LIBRARIES}
+    return {"lithoscope": __version__, "python": platform.python_version(), **found}
+
+
+def open_archive(
+    sources: Sequence[Path], stations: Sequence[Path], settings: RunSettings
+) -> tuple[Archive, Inventory]:
+    """Index the data and read the stations, without a run directory."""
+    archive = index_archive(list(sources), settings.waveforms)
+    return archive, read_stations(list(stations), settings.stations, codes=archive.stations())

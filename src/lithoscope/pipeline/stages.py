@@ -1,0 +1,308 @@
+"""The stages of a run, each from tables to tables, cut into units that are kept once done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lithoscope import __version__
+from lithoscope.association import associate
+from lithoscope.constants import NS_PER_S
+from lithoscope.location import Prior, locate
+from lithoscope.magnitude import local_magnitudes
+from lithoscope.picking import ClassicalPicker
+from lithoscope.pipeline.engine import LocalEngine
+from lithoscope.pipeline.prior import prior_key
+from lithoscope.pipeline.progress import Reporter
+from lithoscope.pipeline.rundir import RunDirectory, Tables, content_key
+from lithoscope.pipeline.settings import RunSettings
+from lithoscope.schema import (
+    ARRIVALS,
+    ASSIGNMENTS,
+    CANDIDATES,
+    CHANNELS,
+    DETECTIONS,
+    EVENTS,
+    PICKS,
+    PROBLEMS,
+    STATION_MAGNITUDES,
+    Schema,
+)
+from lithoscope.stations import Inventory
+from lithoscope.traveltimes import VelocityModel
+from lithoscope.waveforms import Archive, Record, read_records
+
+DAY_NS = 86_400 * NS_PER_S
+# Candidates are located and measured in groups of this size: small enough to lose little work in
+# a kill, large enough to keep the number of files low.
+EVENTS_A_UNIT = 50
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every stage of one run shares."""
+
+    directory: RunDirectory
+    engine: LocalEngine
+    reporter: Reporter
+    settings: RunSettings
+    archive: Archive
+    inventory: Inventory
+    sites: pd.DataFrame
+    model: VelocityModel
+    prior: Prior | None = None
+    used: dict[str, set[str]] = field(default_factory=dict)
+
+    def key(self, stage: str, *parts: object) -> str:
+        """Return the key of a unit and remember that this run uses it."""
+        key = content_key(stage, __version__, *parts)
+        self.used.setdefault(stage, set()).add(key)
+        return key
+
+
+@dataclass(frozen=True)
+class PickUnit:
+    """One station and one UTC day."""
+
+    station: str
+    start_ns: int
+    end_ns: int
+
+
+def pick_units(archive: Archive, stations: Sequence[str]) -> list[PickUnit]:
+    """Cut the archive by station and UTC day; the cuts do not depend on how files are cut."""
+    units = []
+    for station in stations:
+        first, last = archive.span_ns(station)
+        for day in range(first // DAY_NS, last // DAY_NS + 1):
+            units.append(PickUnit(station, day * DAY_NS, (day + 1) * DAY_NS))
+    return units
+
+
+def pick_stage(context: Context) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Pick every station; return PICKS, DETECTIONS and PROBLEMS."""
+    picker = ClassicalPicker(context.settings.picking)
+    margin = round(picker.context_s * NS_PER_S)
+    common = (
+        context.settings.picking.model_dump(mode="json"),
+        context.settings.waveforms.model_dump(mode="json"),
+    )
+    keys: dict[PickUnit, str] = {}
+    for unit in pick_units(context.archive, list(context.sites["station"])):
+        content = context.archive.digest(unit.station, unit.start_ns - margin, unit.end_ns + margin)
+        channels = _channels_of(context.inventory, unit.station)
+        keys[unit] = context.key(
+            "pick", unit.station, unit.start_ns, content, channels.to_csv(), *common
+        )
+    todo = [u for u, key in keys.items() if context.directory.load("pick", key) is None]
+    if len(todo) < len(keys):
+        context.reporter.say(f"picking: {len(keys) - len(todo)} of {len(keys)} units already done")
+    shared = (context.archive, context.inventory.channels, context.settings)
+    with context.reporter.track("picking", len(todo)) as step:
+        for unit, tables in context.engine.map(_pick_unit, shared, todo):
+            context.directory.save("pick", keys[unit], tables)
+            step()
+    loaded = [context.directory.load("pick", keys[unit]) or {} for unit in keys]
+    return (
+        _sorted(_gather(loaded, "picks", PICKS), ["time", "station", "phase"]),
+        _sorted(_gather(loaded, "detections", DETECTIONS), ["starttime", "station"]),
+        _gather(loaded, "problems", PROBLEMS),
+    )
+
+
+def _pick_unit(shared: Any, unit: PickUnit) -> Tables:
+    archive, channels, settings = shared
+    picker = ClassicalPicker(settings.picking)
+    margin = round(picker.context_s * NS_PER_S)
+    records, problems = read_records(
+        archive,
+        unit.station,
+        unit.start_ns - margin,
+        unit.end_ns + margin,
+        channels=channels,
+        settings=settings.waveforms,
+    )
+    picks, detections = [], []
+    for record in records:
+        found, heard = picker.pick(record)
+        picks.append(_within(found, "time", unit))
+        detections.append(_within(heard, "starttime", unit))
+    return {
+        "picks": _stack(picks, PICKS),
+        "detections": _stack(detections, DETECTIONS),
+        "problems": PROBLEMS.check(problems),
+    }
+
+
+def _within(table: pd.DataFrame, column: str, unit: PickUnit) -> pd.DataFrame:
+    moments = table[column].astype("int64")
+    return table[(moments >= unit.start_ns) & (moments < unit.end_ns)]
+
+
+def associate_stage(context: Context, picks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return CANDIDATES and ASSIGNMENTS."""
+    settings = context.settings.association
+    key = context.key(
+        "associate", picks, context.sites, repr(context.model), settings.model_dump(mode="json")
+    )
+
+    def compute() -> Tables:
+        found = associate(picks, context.sites, context.model, settings)
+        return {"candidates": found.candidates, "assignments": found.assignments}
+
+    tables = context.directory.cached("associate", key, compute)
+    return CANDIDATES.check(tables["candidates"]), ASSIGNMENTS.check(tables["assignments"])
+
+
+def _event_groups(events: pd.DataFrame) -> list[list[str]]:
+    ordered = list(events.sort_values(["time", "event_id"])["event_id"])
+    return [ordered[i : i + EVENTS_A_UNIT] for i in range(0, len(ordered), EVENTS_A_UNIT)]
+
+
+def locate_stage(
+    context: Context, candidates: pd.DataFrame, assignments: pd.DataFrame, picks: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return EVENTS, ARRIVALS and the PROBLEMS of events that could not be located."""
+    units: dict[int, tuple[pd.DataFrame, pd.DataFrame]] = {}
+    keys: dict[int, str] = {}
+    for number, group in enumerate(_event_groups(candidates)):
+        mine = assignments[assignments["event_id"].isin(group)].reset_index(drop=True)
+        theirs = picks[picks["pick_id"].isin(mine["pick_id"])].reset_index(drop=True)
+        units[number] = (mine, theirs)
+        keys[number] = context.key(
+            "locate",
+            mine,
+            theirs,
+            context.sites,
+            repr(context.model),
+            prior_key(context.settings.prior),
+            context.settings.location.model_dump(mode="json"),
+        )
+    shared = (context.sites, context.model, context.settings.location, context.prior)
+    loaded = _run_units(context, "locate", keys, units, _locate_unit, shared)
+    return (
+        _sorted(_gather(loaded, "events", EVENTS), ["time", "event_id"]),
+        _sorted(_gather(loaded, "arrivals", ARRIVALS), ["event_id", "time", "station"]),
+        _gather(loaded, "problems", PROBLEMS),
+    )
+
+
+def _locate_unit(shared: Any, numbered: tuple[int, tuple[pd.DataFrame, pd.DataFrame]]) -> Tables:
+    sites, model, settings, prior = shared
+    _, (assignments, picks) = numbered
+    located = locate(assignments, picks, sites, model, settings, prior=prior)
+    return {
+        "events": located.events,
+        "arrivals": located.arrivals,
+        "problems": located.problems,
+    }
+
+
+def magnitude_stage(
+    context: Context, events: pd.DataFrame, arrivals: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return EVENTS with magnitudes, and STATION_MAGNITUDES."""
+    units: dict[int, tuple[pd.DataFrame, pd.DataFrame]] = {}
+    keys: dict[int, str] = {}
+    waveforms = {
+        station: context.archive.digest(station, *context.archive.span_ns(station))
+        for station in context.archive.stations()
+    }
+    for number, group in enumerate(_event_groups(events)):
+        mine = events[events["event_id"].isin(group)].reset_index(drop=True)
+        theirs = arrivals[arrivals["event_id"].isin(group)].reset_index(drop=True)
+        units[number] = (mine, theirs)
+        keys[number] = context.key(
+            "magnitude",
+            mine,
+            theirs,
+            waveforms,
+            context.inventory.stations.to_csv(),
+            context.inventory.channels.to_csv(),
+            context.settings.magnitude.model_dump(mode="json"),
+        )
+    shared = (context.archive, context.inventory, context.settings)
+    loaded = _run_units(context, "magnitude", keys, units, _magnitude_unit, shared)
+    return (
+        _sorted(_gather(loaded, "events", EVENTS), ["time", "event_id"]),
+        _sorted(_gather(loaded, "magnitudes", STATION_MAGNITUDES), ["event_id", "station"]),
+    )
+
+
+def _magnitude_unit(shared: Any, numbered: tuple[int, tuple[pd.DataFrame, pd.DataFrame]]) -> Tables:
+    archive, inventory, settings = shared
+    _, (events, arrivals) = numbered
+    reader = ArchiveReader(archive, inventory.channels, settings)
+    events, magnitudes = local_magnitudes(events, arrivals, inventory, reader, settings.magnitude)
+    return {"events": events, "magnitudes": magnitudes}
+
+
+@dataclass(frozen=True)
+class ArchiveReader:
+    """Read windows of an archive: station, start and end (ns since 1970) to records."""
+
+    archive: Archive
+    channels: pd.DataFrame
+    settings: RunSettings
+
+    def __call__(self, station: str, start_ns: int, end_ns: int) -> list[Record]:
+        records, _ = read_records(
+            self.archive,
+            station,
+            start_ns,
+            end_ns,
+            channels=self.channels,
+            settings=self.settings.waveforms,
+        )
+        return records
+
+
+def _run_units(
+    context: Context,
+    stage: str,
+    keys: dict[int, str],
+    units: dict[int, Any],
+    function: Any,
+    shared: Any,
+) -> list[Tables]:
+    todo = [(n, units[n]) for n, key in keys.items() if context.directory.load(stage, key) is None]
+    with context.reporter.track(stage, len(todo)) as step:
+        for (number, _), tables in context.engine.map(function, shared, todo):
+            context.directory.save(stage, keys[number], tables)
+            step()
+    return [context.directory.load(stage, key) or {} for key in keys.values()]
+
+
+def _channels_of(inventory: Inventory, station: str) -> pd.DataFrame:
+    rows = inventory.channels[inventory.channels["station"] == station]
+    return CHANNELS.check(rows)
+
+
+def _gather(loaded: list[Tables], name: str, schema: Schema) -> pd.DataFrame:
+    return _stack([tables[name] for tables in loaded if name in tables], schema)
+
+
+def _stack(tables: list[pd.DataFrame], schema: Schema) -> pd.DataFrame:
+    filled = [schema.check(table) for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else schema.empty()
+
+
+def _sorted(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    return table.sort_values(by, kind="stable").reset_index(drop=True)
+
+
+def site_positions(inventory: Inventory, stations: Sequence[str], moment_ns: int) -> pd.DataFrame:
+    """Return one STATIONS row for each station that has coordinates at the given time."""
+    moment = pd.Timestamp(np.int64(moment_ns), unit="ns", tz="UTC")
+    table = inventory.stations
+    table = table[table["station"].isin(set(stations))]
+    valid = (table["starttime"].isna() | (table["starttime"] <= moment)) & (
+        table["endtime"].isna() | (table["endtime"] >= moment)
+    )
+    return (
+        table[valid].drop_duplicates("station").sort_values("station").reset_index(drop=True)
+    )

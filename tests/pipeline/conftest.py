@@ -1,0 +1,25 @@
+"""Real runs shared by the tests of this folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from real_runs import Timed, run_case
+
+
+@pytest.fixture(scope="session")
+def real_run(real_data, tmp_path_factory: pytest.TempPathFactory):
+    """Return a function from the name of a case to its run; each case runs once."""
+    done: dict[str, Timed] = {}
+
+    def get(name: str) -> Timed:
+        if name not in done:
+            done[name] = run_case(name, real_data, tmp_path_factory.mktemp(name) / "run")
+        return done[name]
+
+    return get
