@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,7 +113,7 @@ def intervals(tracks: list[Track]) -> list[Interval]:
     out: list[Interval] = []
     cuts = {c for t in tracks for c in t.cuts}
     pointers = [0] * len(tracks)
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         present = []
         for k, track in enumerate(tracks):
             while pointers[k] < len(track.valid) and track.valid[pointers[k], 1] <= start:

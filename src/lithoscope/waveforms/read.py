@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -25,8 +24,8 @@ from lithoscope.waveforms._load import SEAM_S, Samples, _problem, load
 from lithoscope.waveforms._runs import Run, plan_runs
 from lithoscope.waveforms.archive import Archive
 from lithoscope.waveforms.orientation import orient
-from lithoscope.waveforms.quality import FLAT, MISSING, VALID, clipped, spikes, stretches
-from lithoscope.waveforms.record import Record, nearest_sample, offset_ns
+from lithoscope.waveforms.quality import FLAT, MISSING, VALID, stretches
+from lithoscope.waveforms.record import Record
 from lithoscope.waveforms.resampling import half_width_s, interpolate
 from lithoscope.waveforms.settings import WaveformSettings
 
