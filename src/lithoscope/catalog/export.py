@@ -11,6 +11,13 @@ from lithoscope.errors import ConfigError, StorageError
 
 Format = Literal["quakeml", "csv", "parquet", "geojson", "nlloc", "hypodd"]
 FORMATS: tuple[str, ...] = get_args(Format)
+# What a file is called when only its folder is given.
+FILE_NAMES = {
+    "quakeml": "catalogue.xml",
+    "geojson": "events.geojson",
+    "nlloc": "phases.obs",
+    "hypodd": "phases.pha",
+}
 
 
 def export(catalog: Catalog, path: str | Path, format: Format) -> list[Path]:
@@ -21,8 +28,10 @@ def export(catalog: Catalog, path: str | Path, format: Format) -> list[Path]:
     catalog
         What to write.
     path
-        The file; for ``csv`` and ``parquet`` the folder that gets one file a table. Missing
-        folders are made; existing files are replaced only once the new one is complete.
+        For ``csv`` and ``parquet`` the folder that gets one file a table; else the file, or (a
+        path without suffix, or a folder) the folder that gets ``catalogue.xml``,
+        ``events.geojson``, ``phases.obs`` or ``phases.pha``. Missing folders are made; existing
+        files are replaced only once the new one is complete.
     format
         ``quakeml`` (1.2, events with their picks, arrivals, magnitudes), ``csv``, ``parquet``,
         ``geojson`` (RFC 7946), ``nlloc`` (NonLinLoc phases and stations), ``hypodd`` (ph2dt input).
@@ -47,8 +56,8 @@ def export(catalog: Catalog, path: str | Path, format: Format) -> list[Path]:
         if path.is_file():
             raise StorageError(f"cannot write {path}: {format} needs a folder and this is a file")
         return (flat.write_csv if format == "csv" else flat.write_parquet)(catalog, path)
-    if path.is_dir():
-        raise StorageError(f"cannot write {path}: {format} needs a file name, this is a folder")
+    if path.is_dir() or not path.suffix:
+        path = path / FILE_NAMES[format]
     if format == "geojson":
         return flat.write_geojson(catalog, path)
     if format == "nlloc":

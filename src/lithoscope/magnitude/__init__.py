@@ -1,1 +1,17 @@
-""""""
+"""Local magnitudes from Wood-Anderson amplitudes, with the reason for every refusal."""
+
+from lithoscope.magnitude.attenuation import ATTENUATIONS, Attenuation, attenuation
+from lithoscope.magnitude.local import Reader, local_magnitudes
+from lithoscope.magnitude.network import NetworkMagnitude, robust_mean
+from lithoscope.magnitude.settings import MagnitudeSettings
+
+__all__ = [
+    "ATTENUATIONS",
+    "Attenuation",
+    "MagnitudeSettings",
+    "NetworkMagnitude",
+    "Reader",
+    "attenuation",
+    "local_magnitudes",
+    "robust_mean",
+]

@@ -1,0 +1,252 @@
+"""QuakeML and SCML to tables, by ObsPy's readers."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import obspy
+import pandas as pd
+from obspy.core.event import Event, Origin, Pick
+
+from lithoscope.catalog._files import storage_error
+from lithoscope.catalog.quakeml_write import COMMENT_MARK, KM_PER_DEGREE, resource_id
+from lithoscope.catalog.tables import SCHEMAS, Catalog
+from lithoscope.errors import DataError
+
+_SAME_TIME_NS = 1000  # ours is written to the microsecond
+_MISSING = math.nan
+
+
+def read_event_xml(path: Path) -> Catalog:
+    """Read QuakeML or SCML into a catalogue.
+
+    Each event gives its preferred (else first) origin and magnitude, the picks that this origin
+    uses and their arrivals. Phases count as P or S by their first letter; of several of one kind
+    at a station the first is kept. What cannot be used (an event without origin, other phases) is
+    in ``problems``. A pick without an uncertainty has sigma NaN. Files that `export` wrote give
+    equal tables back.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be read.
+    DataError
+        If it is not QuakeML or SCML that ObsPy reads.
+    """
+    try:
+        events = obspy.read_events(str(path))
+    except OSError as error:
+        raise storage_error("read", path, error) from None
+    except (TypeError, ValueError, SyntaxError, AttributeError, KeyError, NotImplementedError) as e:
+        reason = (str(e).strip().splitlines() or [type(e).__name__])[0]
+        raise DataError(f"{path}: is not QuakeML or SCML that can be read ({reason})") from None
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in SCHEMAS}
+    for event in events:
+        _read_event(event, rows)
+    tables = {name: SCHEMAS[name].table(rows[name]) for name in SCHEMAS}
+    tables["picks"] = tables["picks"].drop_duplicates("pick_id", ignore_index=True)
+    return Catalog(**tables)
+
+
+def _read_event(event: Event, rows: dict[str, list[dict[str, Any]]]) -> None:
+    name = _event_name(event)
+    origin = event.preferred_origin() or (event.origins[0] if event.origins else None)
+    if origin is None or origin.time is None or origin.latitude is None:
+        rows["problems"].append(_problem(name, "no origin", "no time or position", "skipped"))
+        return
+    own = _own(origin)
+    row = _event_row(event, origin)
+    if own is not None and _unchanged(own, row):
+        row = own
+    name = row["event_id"] = own["event_id"] if own is not None else name
+    arrivals = _read_arrivals(event, origin, name, rows)
+    if own is None:
+        row["n_p"] = sum(a["phase"] == "P" and a["weight"] > 0.5 for a in arrivals)
+        row["n_s"] = sum(a["phase"] == "S" and a["weight"] > 0.5 for a in arrivals)
+    rows["events"].append(row)
+    rows["arrivals"] += arrivals
+    for magnitude in event.station_magnitudes:
+        rows["station_magnitudes"].append(_own(magnitude) or _station_magnitude(magnitude, name))
+    refused = (_own(event) or {}).get("refused_station_magnitudes", [])
+    rows["station_magnitudes"] += [_with_times(r, "station_magnitudes") for r in refused]
+
+
+def _event_name(event: Event) -> str:
+    text = str(event.resource_id)
+    prefix = resource_id("event", "")
+    return text[len(prefix) :] if text.startswith(prefix) else text
+
+
+def _own(thing: Any) -> dict[str, Any] | None:
+    """Return what our writer left in a comment, with times as timestamps."""
+    for comment in thing.comments:
+        if comment.text and comment.text.startswith(COMMENT_MARK):
+            try:
+                content = json.loads(comment.text[len(COMMENT_MARK) :])
+            except ValueError:
+                return None
+            return {k: _timestamp(k, v) for k, v in content.items()}
+    return None
+
+
+def _with_times(row: dict[str, Any], table: str) -> dict[str, Any]:
+    return {k: _timestamp(k, v) for k, v in row.items()}
+
+
+def _timestamp(key: str, content: Any) -> Any:
+    is_time = key in ("time", "amplitude_time") and isinstance(content, int)
+    return pd.Timestamp(content, tz="UTC") if is_time else content
+
+
+def _unchanged(own: dict[str, Any], row: dict[str, Any]) -> bool:
+    """Return whether the elements still say what the comment says (nobody edited them)."""
+    if abs(own["time"].value - row["time"].value) > _SAME_TIME_NS:
+        return False
+    for name in ("longitude", "latitude", "depth_km", "magnitude"):
+        a, b = own.get(name, _MISSING), row.get(name, _MISSING)
+        if not (math.isnan(a) and math.isnan(b)) and not abs(a - b) <= 1e-9 * max(1.0, abs(a)):
+            return False
+    return True
+
+
+def _event_row(event: Event, origin: Origin) -> dict[str, Any]:
+    magnitude = event.preferred_magnitude() or (event.magnitudes[-1] if event.magnitudes else None)
+    parallel = KM_PER_DEGREE * math.cos(math.radians(origin.latitude))
+    ellipse = origin.origin_uncertainty
+    quality = origin.quality
+    sixty_eight = ellipse is not None and (ellipse.confidence_level or 68.0) < 70.0
+    row = {
+        "event_id": _event_name(event),
+        "time": _time(origin.time),
+        "longitude": origin.longitude,
+        "latitude": origin.latitude,
+        "depth_km": _number(origin.depth) / 1000.0,
+        "time_sigma_s": _number(origin.time_errors.uncertainty),
+        "east_sigma_km": _number(origin.longitude_errors.uncertainty) * parallel,
+        "north_sigma_km": _number(origin.latitude_errors.uncertainty) * KM_PER_DEGREE,
+        "depth_sigma_km": _number(origin.depth_errors.uncertainty) / 1000.0,
+        "n_p": 0,
+        "n_s": 0,
+        "event_type": event.event_type or "",
+    }
+    if sixty_eight:
+        row["ellipse_68_major_km"] = _number(ellipse.max_horizontal_uncertainty) / 1000.0
+        row["ellipse_68_minor_km"] = _number(ellipse.min_horizontal_uncertainty) / 1000.0
+        row["ellipse_azimuth_deg"] = _number(ellipse.azimuth_max_horizontal_uncertainty)
+    if quality is not None:
+        row["rms_s"] = _number(quality.standard_error)
+        row["azimuthal_gap_deg"] = _number(quality.azimuthal_gap)
+        row["nearest_station_km"] = _number(quality.minimum_distance) * KM_PER_DEGREE
+    if magnitude is not None:
+        row["magnitude"] = _number(magnitude.mag)
+        row["magnitude_type"] = magnitude.magnitude_type or ""
+        row["magnitude_sigma"] = _number(magnitude.mag_errors.uncertainty)
+        row["n_magnitudes"] = magnitude.station_count or 0
+    return row
+
+
+def _read_arrivals(
+    event: Event, origin: Origin, name: str, rows: dict[str, list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    picks = {str(pick.resource_id): pick for pick in event.picks}
+    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    for arrival in origin.arrivals:
+        pick = picks.get(str(arrival.pick_id))
+        if pick is None:
+            rows["problems"].append(_problem(name, "no pick", str(arrival.pick_id), "skipped"))
+            continue
+        kind = (arrival.phase or pick.phase_hint or "?")[0].upper()
+        if kind not in "PS":
+            what = arrival.phase or pick.phase_hint or "none"
+            rows["problems"].append(_problem(name, "other phase", f"phase {what}", "skipped"))
+            continue
+        found.append(_pick_and_arrival(pick, arrival, kind, name))
+    # The first of each kind at a station; the sort is stable, so ties keep the file's order.
+    first: dict[tuple[str, str], int] = {}
+    for i in sorted(range(len(found)), key=lambda i: found[i][0]["time"].value):
+        key = (found[i][0]["station"], found[i][0]["phase"])
+        if first.setdefault(key, i) != i and not found[i][0].get("_own"):
+            what = f"later {key[1]} at {key[0]}"
+            rows["problems"].append(_problem(name, "second phase", what, "skipped"))
+    kept = [f for i, f in enumerate(found) if f[0].get("_own") or i in first.values()]
+    rows["picks"] += [pick for pick, _ in kept]
+    return [arrival for _, arrival in kept]
+
+
+def _pick_and_arrival(
+    pick: Pick, arrival: Any, kind: str, name: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    row = _pick_row(pick, kind)
+    own = _own(pick)
+    if own is not None and abs(own["time"].value - row["time"].value) <= _SAME_TIME_NS:
+        row = own | {"_own": True}
+    weight = 1.0 if arrival.time_weight is None else float(arrival.time_weight)
+    plain = {
+        "event_id": name,
+        "pick_id": row["pick_id"],
+        "station": row["station"],
+        "phase": kind,
+        "time": row["time"],
+        "distance_km": _number(arrival.distance) * KM_PER_DEGREE,
+        "azimuth_deg": _number(arrival.azimuth),
+        "takeoff_deg": _number(arrival.takeoff_angle),
+        "residual_s": _number(arrival.time_residual),
+        "weight": float(np.clip(weight, 0.0, 1.0)),
+    }
+    own = _own(arrival)
+    if own is not None and own.get("time") == row["time"]:
+        return row, {"residual_s": _MISSING, "weight": _MISSING} | plain | own
+    return row, plain
+
+
+def _pick_row(pick: Pick, kind: str) -> dict[str, Any]:
+    stream = pick.waveform_id
+    band = (stream.channel_code or "")[:2]
+    station = ".".join(
+        [stream.network_code or "", stream.station_code or "", stream.location_code or "", band]
+    )
+    errors = pick.time_errors
+    sigma = _number(errors.uncertainty)
+    if math.isnan(sigma) and errors.lower_uncertainty is not None:
+        upper = errors.upper_uncertainty
+        sigma = 0.5 * (errors.lower_uncertainty + (upper or errors.lower_uncertainty))
+    polarity = {"positive": 1, "negative": -1}.get(pick.polarity or "", 0)
+    return {
+        "pick_id": str(pick.resource_id),
+        "station": station,
+        "phase": kind,
+        "time": _time(pick.time),
+        "time_sigma_s": sigma,
+        "polarity": polarity,
+        "model": pick.evaluation_mode or "",
+    }
+
+
+def _station_magnitude(magnitude: Any, name: str) -> dict[str, Any]:
+    stream = magnitude.waveform_id
+    channel = "" if stream is None else stream.get_seed_string().replace("None", "")
+    return {
+        "event_id": name,
+        "station": channel[:-1] if channel.count(".") == 3 else channel,
+        "channel": channel,
+        "magnitude_type": magnitude.station_magnitude_type or "",
+        "magnitude": _number(magnitude.mag),
+        "used": False,
+        "reason": "not ours: read from a file",
+    }
+
+
+def _problem(what: str, problem: str, detail: str, action: str) -> dict[str, str]:
+    return {"what": what, "problem": problem, "detail": detail, "action": action}
+
+
+def _time(time: obspy.UTCDateTime) -> pd.Timestamp:
+    return pd.Timestamp(time.ns, tz="UTC")
+
+
+def _number(content: float | None) -> float:
+    return _MISSING if content is None else float(content)
