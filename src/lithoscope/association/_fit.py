@@ -1,0 +1,233 @@
+"""Best origin of one candidate, the picks that support it and how improbable it is by chance.
+
+Score of an event (natural log of a likelihood ratio, event against unrelated picks):
+
+    J = sum over arrivals with a pick of  ln(p_d N(r; s)) - ln(rate of noise picks)
+      + sum over arrivals without one of  ln(1 - p_d)
+
+where ``r`` is the residual, ``s`` pick sigma and model error together, and ``p_d`` the
+probability that an arrival is picked, falling with distance at a range that is fitted. Under
+noise a likelihood ratio exceeds exp(J) with probability under exp(-J) (Markov), so the number
+of chance events a day is at most (volume x day / volume of the posterior) x exp(-J).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from lithoscope.association._arrays import first_at, travel_time
+
+# Annealing of the cell's own spread of travel times, which lets the first steps reach far.
+_ANNEAL = np.array([1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0, 0.0, 0.0, 0.0])
+_P_MAX = np.array([0.3, 0.5, 0.7, 0.85, 0.95])
+_N_RANGES = 8
+_LOG_2PI = math.log(2 * math.pi)
+
+
+@njit(cache=True)
+def best_pick(picks, free, row, predicted, error2, gate):  # type: ignore[no-untyped-def]
+    """Return the free pick of ``row`` with the largest gain (-1 = none), and that gain."""
+    reach = gate * math.sqrt(error2 + picks.sigma_max[row] ** 2)
+    end = picks.start[row + 1]
+    i = first_at(picks.time, picks.start[row], end, predicted - reach)
+    best, best_gain = -1, -1e30
+    while i < end and picks.time[i] <= predicted + reach:
+        if free[i]:
+            s2 = error2 + picks.sigma[i] ** 2
+            r = picks.time[i] - predicted
+            if r * r <= gate * gate * s2:
+                gain = picks.gain[i] - 0.5 * math.log(s2) - 0.5 * r * r / s2
+                if gain > best_gain:
+                    best, best_gain = i, gain
+        i += 1
+    return best, best_gain
+
+
+@njit(cache=True)
+def solve4(a, b, x):  # type: ignore[no-untyped-def]
+    """Solve a x = b for a symmetric positive 4 x 4 matrix; return ln det(a)."""
+    low = np.zeros((4, 4))
+    log_det = 0.0
+    for i in range(4):
+        for j in range(i + 1):
+            s = a[i, j]
+            for k in range(j):
+                s -= low[i, k] * low[j, k]
+            if i == j:
+                low[i, i] = math.sqrt(max(s, 1e-12))
+                log_det += 2 * math.log(low[i, i])
+            else:
+                low[i, j] = s / low[j, j]
+    for i in range(4):
+        s = b[i]
+        for k in range(i):
+            s -= low[i, k] * x[k]
+        x[i] = s / low[i, i]
+    for i in range(3, -1, -1):
+        s = x[i]
+        for k in range(i + 1, 4):
+            s -= low[k, i] * x[k]
+        x[i] = s / low[i, i]
+    return log_det
+
+
+@njit(cache=True)
+def locate(net, grid, rules, picks, free, origin, spread_s, chosen):  # type: ignore[no-untyped-def]
+    """Move ``origin`` (east, north, depth, time) to the best fit of the free picks.
+
+    ``chosen`` (rows,) receives the picks used in the last step; where ``spread_s`` is negative
+    it holds the only picks that may be used. Returns ln det of the inverse covariance.
+    """
+    fixed = spread_s < 0
+    normal = np.zeros((4, 4))
+    right = np.zeros(4)
+    step = np.zeros(4)
+    log_det = 0.0
+    limit = 0.25 * max(grid.high[0] - grid.low[0], grid.high[1] - grid.low[1])
+    first = 6 if fixed else 0
+    for turn in range(first, _ANNEAL.size):
+        extra2 = 0.0 if fixed else (spread_s * _ANNEAL[turn]) ** 2
+        last = turn == _ANNEAL.size - 1
+        normal[:] = 0.0
+        right[:] = 0.0
+        for k in range(3):
+            # The region is the prior: a uniform box has this variance.
+            normal[k, k] = 12.0 / (grid.high[k] - grid.low[k]) ** 2
+        normal[3, 3] = 1e-6
+        for row in range(net.times.shape[0]):
+            if fixed and chosen[row] < 0:
+                continue
+            site = row // 2
+            de, dn = origin[0] - net.east[site], origin[1] - net.north[site]
+            d = math.sqrt(de * de + dn * dn)
+            tt, slope_d, slope_z = travel_time(net, row, d, origin[2])
+            error2 = net.error_s**2 + (net.error_fraction * tt) ** 2 + extra2
+            if fixed:
+                i = chosen[row]
+            else:
+                i, _ = best_pick(picks, free, row, origin[3] + tt, error2, rules.gate)
+                chosen[row] = i
+            if i < 0:
+                continue
+            s2 = error2 + picks.sigma[i] ** 2
+            r = picks.time[i] - origin[3] - tt
+            w = 1.0 / s2
+            if not last:
+                w /= 1.0 + 0.25 * r * r / s2
+            inverse_d = 1.0 / max(d, 1e-6)
+            g0, g1 = slope_d * de * inverse_d, slope_d * dn * inverse_d
+            g = (g0, g1, slope_z, 1.0)
+            for k in range(4):
+                right[k] += w * r * g[k]
+                for m in range(k + 1):
+                    normal[k, m] += w * g[k] * g[m]
+        for k in range(4):
+            for m in range(k):
+                normal[m, k] = normal[k, m]
+        log_det = solve4(normal, right, step)
+        if last:
+            break
+        walled = False
+        for k in range(3):
+            wall = min(max(origin[k] + step[k], grid.low[k]), grid.high[k]) - origin[k]
+            if wall != step[k]:
+                # Hold this coordinate at the wall, so that the others are fitted given it.
+                normal[k, k] += 1e6
+                right[k] += 1e6 * wall
+                walled = True
+        if walled:
+            solve4(normal, right, step)
+        scale = min(1.0, limit / max(1e-9, math.hypot(step[0], step[1])))
+        for k in range(3):
+            origin[k] = min(max(origin[k] + scale * step[k], grid.low[k]), grid.high[k])
+        origin[3] += step[3]
+        if fixed and abs(step[0]) + abs(step[1]) + abs(step[2]) < 1e-4:
+            # Converged: the remaining turns would only repeat this one.
+            break
+    return log_det
+
+
+@njit(cache=True)
+def score(net, rules, picks, free, origin, chosen, gains):  # type: ignore[no-untyped-def]
+    """Return J of an origin; ``chosen`` keeps the picks better explained by it than by noise.
+
+    ``gains`` (rows,) receives the log-likelihood ratio of each chosen pick, detection included.
+    """
+    rows = net.times.shape[0]
+    distance = np.empty(rows // 2)
+    alive = np.zeros(rows, dtype=np.bool_)
+    reach = 0.0
+    for row in range(rows):
+        site = row // 2
+        d = math.hypot(origin[0] - net.east[site], origin[1] - net.north[site])
+        distance[site] = math.hypot(d, origin[2])
+        begin, end = picks.start[row], picks.start[row + 1]
+        i = first_at(picks.time, begin, end, origin[3] - rules.alive_s)
+        alive[row] = i < end and picks.time[i] <= origin[3] + rules.alive_s
+        if chosen[row] >= 0:
+            tt = travel_time(net, row, d, origin[2])[0]
+            s2 = net.error_s**2 + (net.error_fraction * tt) ** 2 + picks.sigma[chosen[row]] ** 2
+            r = picks.time[chosen[row]] - origin[3] - tt
+            gains[row] = picks.gain[chosen[row]] - 0.5 * math.log(s2) - 0.5 * r * r / s2
+            if r * r > rules.gate**2 * s2:
+                gains[row] = -1e9
+            reach = max(reach, distance[site])
+    if reach <= 0.0:
+        return -math.inf
+    best_total, best_range, best_p, best_s = -1e30, 0, 0, 0
+    for k in range(_N_RANGES):
+        total = 0.0
+        which = (0, 0)
+        for phase in range(2):
+            top, top_m = -1e30, 0
+            for m in range(_P_MAX.size):
+                part = 0.0
+                for row in range(phase, rows, 2):
+                    if alive[row]:
+                        p = _detected(distance[row // 2], reach, k, _P_MAX[m])
+                        missed = math.log(1.0 - p)
+                        if chosen[row] >= 0:
+                            part += max(gains[row] + math.log(p), missed)
+                        else:
+                            part += missed
+                if part > top:
+                    top, top_m = part, m
+            total += top
+            which = (top_m, 0) if phase == 0 else (which[0], top_m)
+        if total > best_total:
+            best_total, best_range, best_p, best_s = total, k, which[0], which[1]
+    for row in range(rows):
+        if chosen[row] >= 0:
+            p_max = _P_MAX[best_p if row % 2 == 0 else best_s]
+            p = _detected(distance[row // 2], reach, best_range, p_max)
+            gains[row] += math.log(p) - math.log(1.0 - p)
+            if gains[row] <= 0.0:
+                chosen[row] = -1
+    return best_total
+
+
+@njit(cache=True)
+def _detected(distance, reach, k, p_max):  # type: ignore[no-untyped-def]
+    """Probability that an arrival is picked: ``p_max`` near, half of it at the k-th range."""
+    half = reach * 0.35 * 1.45**k
+    return p_max / (1.0 + (distance / half) ** 4)
+
+
+@njit(cache=True)
+def improbable(grid, rules, chosen, total, log_det):  # type: ignore[no-untyped-def]
+    """Return ln of (allowed chance events / expected ones); above 0 the event stands.
+
+    Also counts: an event with too few picks or sites returns -inf.
+    """
+    n, sites = 0, 0
+    for site in range(chosen.size // 2):
+        both = (chosen[2 * site] >= 0) + (chosen[2 * site + 1] >= 0)
+        n += both
+        sites += both > 0
+    if n < rules.min_picks or sites < rules.min_sites:
+        return -math.inf
+    log_posterior_volume = 2 * _LOG_2PI - 0.5 * log_det
+    return total + log_posterior_volume - rules.log_hypotheses

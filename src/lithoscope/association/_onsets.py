@@ -1,0 +1,169 @@
+"""From the picks table to sorted arrays: one entry per onset, with the local rate of picks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numba import njit
+
+from lithoscope.association._arrays import FloatArray, IntArray, Picks, first_at
+from lithoscope.association._network import Sites
+from lithoscope.errors import DataError, StationError
+from lithoscope.schema import PICKS
+
+# Same onset: times that agree within this many sigma.
+_SAME_SIGMA = 3.0
+# Probabilities of pickers are seldom calibrated at the ends: their log odds stay within this.
+_MAX_LOG_ODDS = 1.5
+
+
+@dataclass(frozen=True)
+class Onsets:
+    """Sorted arrays for the search and the way back to the table."""
+
+    picks: Picks
+    source: IntArray  # index in the checked table of each onset
+    table: pd.DataFrame
+    row: IntArray  # of each pick of the table: 2 * site + phase
+    seconds: FloatArray  # of each pick of the table: s since 1970
+
+
+def check_picks(picks: pd.DataFrame) -> pd.DataFrame:
+    """Check schema and values; raise `DataError` at the first pick that cannot be used."""
+    table = PICKS.check(picks)
+    wrong = ~table["phase"].isin(["P", "S"])
+    if wrong.any():
+        row = table[wrong].iloc[0]
+        raise DataError(f"pick {row['pick_id']}: phase '{row['phase']}' is unknown; use P or S")
+    doubled = table["pick_id"].duplicated()
+    if doubled.any():
+        raise DataError(
+            f"pick id {table['pick_id'][doubled].iloc[0]} occurs more than once; ids must be unique"
+        )
+    if table["time"].isna().any():
+        raise DataError(f"pick {table['pick_id'][table['time'].isna()].iloc[0]} has no time")
+    sigma = table["time_sigma_s"].to_numpy()
+    bad = ~(np.isfinite(sigma) & (sigma > 0))
+    if bad.any():
+        k = int(np.argmax(bad))
+        raise DataError(
+            f"pick {table['pick_id'].iloc[k]}: time_sigma_s = {sigma[k]:g}; it must be positive"
+        )
+    return table
+
+
+def station_rows(table: pd.DataFrame, stations: pd.DataFrame) -> IntArray:
+    """Return the row of the stations table that holds for each pick.
+
+    A pick outside all epochs of its station takes the epoch nearest in time.
+    """
+    unknown = sorted(set(table["station"]) - set(stations["station"]))
+    if unknown:
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise StationError(
+            f"picks of station {unknown[0]}{more} have no entry in the stations table; "
+            "add it or leave those picks out"
+        )
+    begin = stations["starttime"].fillna(pd.Timestamp(0, tz="UTC")).to_numpy("datetime64[ns]")
+    end = stations["endtime"].fillna(pd.Timestamp.max.tz_localize("UTC")).to_numpy("datetime64[ns]")
+    rows_of = stations.groupby("station", sort=False).indices
+    moment = table["time"].to_numpy("datetime64[ns]")
+    out = np.empty(len(table), dtype=np.int64)
+    for name, index in table.groupby("station", sort=False).indices.items():
+        rows = np.sort(rows_of[name])
+        t = moment[index][:, None]
+        off = np.maximum(begin[rows] - t, t - end[rows]).astype(np.int64)
+        out[index] = rows[np.argmin(np.maximum(off, 0), axis=1)]
+    return out
+
+
+def build_onsets(
+    table: pd.DataFrame, stations: pd.DataFrame, sites: Sites, rate_window_s: float
+) -> Onsets:
+    """Sort picks by site, phase and time, merge doubles, and weigh them by the local rate."""
+    site = sites.of_row[station_rows(table, stations)]
+    row = 2 * site + (table["phase"] == "S").to_numpy(np.int64)
+    seconds = table["time"].to_numpy("datetime64[ns]").astype(np.int64) / 1e9
+    sigma = table["time_sigma_s"].to_numpy(float)
+    odds = _log_odds(table["probability"].to_numpy(float))
+    code = table["station"].astype("category").cat.codes.to_numpy(np.int64)
+    names = table["pick_id"].to_numpy(str)
+    order = np.lexsort((names, sigma, seconds, row))
+    keep = _drop_doubles(row[order], seconds[order], sigma[order], odds[order], code[order])
+    source = order[keep]
+    n_rows = 2 * sites.east.size
+    start = np.searchsorted(row[source], np.arange(n_rows + 1))
+    rate = _local_rates(start, seconds[source], rate_window_s)
+    gain = odds[source] - np.log(rate) - 0.5 * math.log(2 * math.pi)
+    largest = np.zeros(n_rows)
+    np.maximum.at(largest, row[source], sigma[source])
+    twin = _twins(start, seconds[source], sigma[source])
+    picks = Picks(start, seconds[source], sigma[source], gain, twin, largest)
+    return Onsets(picks, source, table, row, seconds)
+
+
+def _log_odds(probability: FloatArray) -> FloatArray:
+    p = np.clip(np.where(np.isfinite(probability), probability, 0.5), 1e-6, 1 - 1e-6)
+    return np.clip(np.log(p / (1 - p)), -_MAX_LOG_ODDS, _MAX_LOG_ODDS)
+
+
+@njit(cache=True)
+def _drop_doubles(row, seconds, sigma, odds, code):  # type: ignore[no-untyped-def]
+    """Keep one of the picks that different instruments of a site made of the same onset."""
+    keep = np.ones(row.size, dtype=np.bool_)
+    last = -1
+    for i in range(row.size):
+        if last >= 0 and row[i] == row[last] and code[i] != code[last]:
+            near = _SAME_SIGMA * math.hypot(sigma[i], sigma[last])
+            if seconds[i] - seconds[last] <= near:
+                if (odds[i], -sigma[i]) > (odds[last], -sigma[last]):
+                    keep[last] = False
+                    last = i
+                else:
+                    keep[i] = False
+                continue
+        last = i
+    return keep
+
+
+@njit(cache=True)
+def _local_rates(start, seconds, window_s):  # type: ignore[no-untyped-def]
+    """Rate (1/s) of other picks of the row around each pick: the largest of several windows.
+
+    The long window measures noise; the short ones coda and bursts, where a few other picks are
+    granted (an earlier event, a doublet) before they count as a burst.
+    """
+    rate = np.empty(seconds.size)
+    windows = (window_s, 300.0, 60.0, 15.0)
+    granted = (-1.0, 0.0, 2.0, 2.0)
+    for r in range(start.size - 1):
+        for i in range(start[r], start[r + 1]):
+            top = 0.0
+            for k in range(4):
+                w = windows[k]
+                a = first_at(seconds, start[r], start[r + 1], seconds[i] - w)
+                b = first_at(seconds, i, start[r + 1], seconds[i] + w)
+                top = max(top, (b - a - 1 - granted[k]) / (2 * w))
+            rate[i] = top
+    return rate
+
+
+@njit(cache=True)
+def _twins(start, seconds, sigma):  # type: ignore[no-untyped-def]
+    """Nearest pick of the same site and the other phase that can be the same onset, or -1."""
+    twin = np.full(seconds.size, -1)
+    for r in range(start.size - 1):
+        other = r + 1 if r % 2 == 0 else r - 1
+        for i in range(start[r], start[r + 1]):
+            j = first_at(seconds, start[other], start[other + 1], seconds[i])
+            best = math.inf
+            for k in (j - 1, j):
+                if start[other] <= k < start[other + 1]:
+                    gap = abs(seconds[k] - seconds[i])
+                    if gap < best and gap <= _SAME_SIGMA * math.hypot(sigma[i], sigma[k]):
+                        best = gap
+                        twin[i] = k
+    return twin
