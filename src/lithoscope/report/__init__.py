@@ -1,1 +1,6 @@
-""""""
+"""The HTML report of a catalogue."""
+
+from lithoscope.report.settings import ReportSettings
+from lithoscope.report.writer import write_report
+
+__all__ = ["ReportSettings", "write_report"]
