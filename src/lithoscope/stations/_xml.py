@@ -17,7 +17,7 @@ from obspy.core.util.obspy_types import ObsPyException
 from lithoscope.errors import StationError
 from lithoscope.stations._sites import ChannelRow, Site, direction, si_unit
 
-_ERRORS = (
+READ_ERRORS = (
     ObsPyException,
     OSError,
     ValueError,
@@ -46,7 +46,7 @@ def read_inventory(path: Path) -> list[Site]:
         warnings.simplefilter("ignore")
         try:
             inventory = obspy.read_inventory(glob.escape(str(path)))
-        except _ERRORS as error:
+        except READ_ERRORS as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise StationError(
                 f"{path.name}: not a station inventory ({lines[0][:150]}); give StationXML, "

@@ -80,3 +80,8 @@ def _span_text(rows: pd.DataFrame) -> str:
         high = "now" if pd.isna(end) else f"{end:%Y-%m-%d}"
         parts.append(f"{low} to {high}")
     return ", ".join(dict.fromkeys(parts))
+
+
+def start_key(starttime: Any) -> int | None:
+    """Return the key of an epoch's start: ns since 1970, None for always."""
+    return None if pd.isna(starttime) else int(pd.Timestamp(starttime).value)

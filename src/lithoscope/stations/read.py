@@ -14,7 +14,7 @@ from lithoscope.stations._checks import check_sites
 from lithoscope.stations._sites import Site, match_codes, problem
 from lithoscope.stations._tables import read_gtsrce, read_table
 from lithoscope.stations._xml import read_inventory
-from lithoscope.stations.inventory import Inventory, ResponseKey
+from lithoscope.stations.inventory import Inventory, ResponseKey, start_key
 from lithoscope.stations.settings import StationSettings
 
 
@@ -161,11 +161,6 @@ def _channels_table(sites: list[Site]) -> tuple[pd.DataFrame, dict[ResponseKey, 
                 responses[channel, start_key(site.starttime)] = row.response
     table = CHANNELS.table(rows).drop_duplicates(ignore_index=True)
     return table.sort_values(["channel", "starttime"], ignore_index=True), responses
-
-
-def start_key(starttime: Any) -> int | None:
-    """Return the key of an epoch's start: ns since 1970, None for always."""
-    return None if pd.isna(starttime) else int(pd.Timestamp(starttime).value)
 
 
 def _overlaps(table: pd.DataFrame, column: str) -> list[dict[str, Any]]:

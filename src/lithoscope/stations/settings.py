@@ -13,25 +13,29 @@ class StationSettings(Settings):
     """How to read station tables whose headers leave questions open."""
 
     elevation_unit: Literal["auto", "m", "km"] = Field(
-        "auto",
+        default="auto",
         description="unit of a table's elevation column that does not name one (auto = refuse it)",
     )
     assumed_elevation_m: float = Field(
-        0.0, description="elevation of stations in a table without any elevation, m above sea level"
+        default=0.0,
+        description="elevation of stations in a table without any elevation, m above sea level",
     )
     columns: tuple[str, ...] = Field(
-        (),
+        default=(),
         description="names of the columns of a table without a header, in order, for example "
         "longitude, latitude, network, station, channel, elevation_km ('-' skips one)",
     )
     gain_unit: Literal["auto", "m", "m/s", "m/s**2"] = Field(
-        "auto", description="input unit of gains in a table without a unit column"
+        default="auto", description="input unit of gains in a table without a unit column"
     )
     highpass_hz: float = Field(
-        0.25,
+        default=0.2,
         gt=0,
-        description="corner below which a gain-only channel's amplitudes are suppressed",
+        description="lower corner of ground motion and Wood-Anderson amplitudes; one octave below "
+        "it they are zero",
     )
     water_level_db: float = Field(
-        60.0, gt=0, description="floor of the response in the deconvolution, below its maximum"
+        default=60.0,
+        gt=0,
+        description="floor of the response in the deconvolution, below its maximum",
     )

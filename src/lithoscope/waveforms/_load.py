@@ -105,9 +105,9 @@ def _read_file(
         free.remove(owner)
         samples, piece = owner
         inside = nearest_sample(trace.stats.starttime.ns - piece.start_ns, samples.run.rate_hz)
-        values = np.asarray(trace.data)
+        values: NDArray[Any] = np.asarray(trace.data)
         if np.ma.isMaskedArray(trace.data):
-            values = trace.data.astype(float).filled(np.nan)
+            values = np.ma.filled(trace.data.astype(float), np.nan)
         if values.dtype.kind not in "iuf":
             detail = f"samples of type {values.dtype}"
             problems.append(_problem(samples.run.channel, "no numbers", detail, "skipped"))

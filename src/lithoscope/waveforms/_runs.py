@@ -101,10 +101,7 @@ def plan_runs(segments: pd.DataFrame) -> tuple[list[Run], list[dict[str, Any]]]:
 
 
 def _gap_row(runs: list[Run]) -> list[dict[str, Any]]:
-    gaps = [
-        (b.origin_ns - a.time_ns(a.n_samples)) / NS_PER_S
-        for a, b in itertools.pairwise(runs)
-    ]
+    gaps = [(b.origin_ns - a.time_ns(a.n_samples)) / NS_PER_S for a, b in itertools.pairwise(runs)]
     steps = [g for g in gaps if g < 0.5 / runs[0].rate_hz]
     missing = [g for g in gaps if g >= 0.5 / runs[0].rate_hz]
     rows = []

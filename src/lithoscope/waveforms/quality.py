@@ -92,13 +92,25 @@ def clipped(values: NDArray[np.float32], run_samples: int = 3) -> bool:
     return middle - low > reach and _rail_samples(values, run_samples, low, -np.inf) > 0
 
 
+def spikes(values: NDArray[np.float32], ratio: float) -> tuple[int, int]:
+    """Count single samples that stand out of the 8 around them by ``ratio`` times their range.
+
+    Returns
+    -------
+    count, first
+        Number of spikes and the sample of the first (-1 if none). In integer data, steps of up
+        to 4 counts are no spikes.
+    """
+    return _spikes(values, ratio, 4.0 if _integers(values) else 0.0)
+
+
 @njit(cache=True)
-def spikes(values, ratio):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Count single samples that stand out of the 8 around them by ``ratio`` times their range."""
+def _spikes(values, ratio, floor):  # type: ignore[no-untyped-def]  # pragma: no cover
     count = 0
+    first = -1
     for i in range(4, values.size - 4):
         a = abs(values[i] - values[i - 1])
-        if a <= 4.0 or abs(values[i] - values[i + 1]) < 0.5 * a:
+        if a <= floor or abs(values[i] - values[i + 1]) < 0.5 * a:
             continue
         low = np.inf
         high = -np.inf
@@ -109,7 +121,9 @@ def spikes(values, ratio):  # type: ignore[no-untyped-def]  # pragma: no cover
         over = max(values[i] - high, low - values[i])
         if over > ratio * max(high - low, 1e-6 * a):
             count += 1
-    return count
+            if first < 0:
+                first = i
+    return count, first
 
 
 def _integers(values: NDArray[np.float32]) -> bool:

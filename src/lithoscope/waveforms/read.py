@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -23,9 +24,9 @@ from lithoscope.waveforms._components import (
 from lithoscope.waveforms._load import SEAM_S, Samples, _problem, load
 from lithoscope.waveforms._runs import Run, plan_runs
 from lithoscope.waveforms.archive import Archive
-from lithoscope.waveforms.orientation import orient
-from lithoscope.waveforms.quality import FLAT, MISSING, VALID, stretches
-from lithoscope.waveforms.record import Record
+from lithoscope.waveforms.orientation import epoch_starts_ns, orient
+from lithoscope.waveforms.quality import FLAT, MISSING, VALID, clipped, spikes, stretches
+from lithoscope.waveforms.record import Record, nearest_sample, offset_ns
 from lithoscope.waveforms.resampling import half_width_s, interpolate
 from lithoscope.waveforms.settings import WaveformSettings
 
@@ -121,7 +122,11 @@ def _read_group(
     pad_ns = int(pad_s * NS_PER_S)
     loaded, problems = load(group, station, start_ns - pad_ns, end_ns + pad_ns)
     tracks = []
+    epochs = epoch_starts_ns(channels, [run.channel for run in group])
     for samples in loaded:
+        samples.seams += [
+            nearest_sample(t - samples.run.origin_ns, samples.run.rate_hz) for t in epochs
+        ]
         track, rows = _track(samples, reference, settings, start_ns, end_ns)
         problems += rows
         tracks.append(track)
@@ -136,9 +141,9 @@ def _read_group(
             detail = "a piece of a single sample"
             moment = record.starttime_ns
             problems.append(_problem(what, "one sample", detail, "skipped", moment, moment))
-    records, rows = orient(records, channels)
-    problems += rows
-    return [_judged(record, settings, problems) for record in records], problems
+    judged = [_judged(record, settings, problems) for record in records]
+    records, rows = orient(judged, channels)
+    return records, problems + rows
 
 
 def _track(
@@ -195,7 +200,7 @@ def _converted(samples: Samples, reference: Run, valid: NDArray[np.int64]) -> Tr
         position = Fraction(reference.time_ns(low) - begin_ns) * Fraction(run.rate_hz) / NS_PER_S
         part = samples.values[start - samples.first : stop - samples.first]
         pieces.append((low, interpolate(part, run.rate_hz, rate, position, high - low + 1)))
-    proxy = replace_run(run, reference)
+    proxy = _proxy(run, reference)
     if not pieces:
         return Track(proxy, 0, 0, np.empty(0, np.float32), np.empty((0, 2), np.int64), ())
     first = pieces[0][0]
@@ -206,7 +211,7 @@ def _converted(samples: Samples, reference: Run, valid: NDArray[np.int64]) -> Tr
     return Track(proxy, 0, first, values, rows, ())
 
 
-def replace_run(run: Run, reference: Run) -> Run:
+def _proxy(run: Run, reference: Run) -> Run:
     """Return a run of the same channel on the grid of the reference."""
     return Run(run.channel, reference.rate_hz, reference.origin_ns, reference.n_samples)
 
@@ -230,4 +235,18 @@ def _record(interval: Interval, station: str, rate_hz: float) -> Record:
 
 def _judged(record: Record, settings: WaveformSettings, problems: list[dict[str, Any]]) -> Record:
     """Set the clipping flags; report clipped and spiky components."""
-    return record
+    flags = np.zeros(3, bool)
+    for row in np.flatnonzero(record.mask):
+        values, name = record.data[row], record.channels[row]
+        flags[row] = clipped(values, settings.clip_run_samples)
+        if flags[row]:
+            peak = int(np.argmax(np.abs(values)))
+            moment = record.starttime_ns + offset_ns(peak, record.sampling_rate_hz)
+            detail = f"largest value {values[peak]:.9g}"
+            problems.append(_problem(name, "clipped", detail, "flagged", moment, moment))
+        count, first = spikes(values, settings.spike_ratio)
+        if count:
+            moment = record.starttime_ns + offset_ns(first, record.sampling_rate_hz)
+            detail = f"{count} spike(s), the first at this time"
+            problems.append(_problem(name, "spiky", detail, "used", moment, record.endtime_ns))
+    return replace(record, clipped=flags)

@@ -11,24 +11,24 @@ class WaveformSettings(Settings):
     """What to read, and when a component counts as unusable."""
 
     include: tuple[str, ...] = Field(
-        ("*",), description="NET.STA.LOC.CHA patterns (* and ?) of the channels to use"
+        default=("*",), description="NET.STA.LOC.CHA patterns (* and ?) of the channels to use"
     )
     exclude: tuple[str, ...] = Field(
-        (), description="NET.STA.LOC.CHA patterns (* and ?) of the channels to leave out"
+        default=(), description="NET.STA.LOC.CHA patterns (* and ?) of the channels to leave out"
     )
     minimum_sampling_rate_hz: float = Field(
-        1.0, gt=0, description="channels sampled more slowly are skipped and reported"
+        default=1.0, gt=0, description="channels sampled more slowly are skipped and reported"
     )
     flat_s: float = Field(
-        30.0,
+        default=30.0,
         gt=0,
         description="a component that repeats one value for this long counts as missing there",
     )
     clip_run_samples: int = Field(
-        3, ge=2, description="equal samples in a row at an extreme value that make a rail"
+        default=3, ge=2, description="equal samples in a row at an extreme value that make a rail"
     )
     spike_ratio: float = Field(
-        50.0,
+        default=50.0,
         gt=1,
         description="a single sample this many times its neighbourhood's range is a spike",
     )
