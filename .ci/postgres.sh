@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # A throwaway PostgreSQL server for the tests.
 #
-#   .ci/postgres.sh start FOLDER   start one with its data in FOLDER, print its SQLAlchemy URL
-#   .ci/postgres.sh stop FOLDER    stop it and delete FOLDER
+#   .ci/postgres.sh start [FOLDER]   start one with its data in FOLDER, print its SQLAlchemy URL
+#   .ci/postgres.sh stop [FOLDER]    stop it and delete FOLDER
 #
+# Without FOLDER: one below the temporary folder that belongs to this checkout.
 # Installs Debian's package where there is no server and we are root. PostgreSQL refuses to run as
 # root, so root runs it as the user that the package made. Everything but the URL goes to stderr.
 set -euo pipefail
 
-action=${1:?usage: .ci/postgres.sh start|stop FOLDER}
-folder=${2:?usage: .ci/postgres.sh start|stop FOLDER}
+action=${1:?usage: .ci/postgres.sh start|stop [FOLDER]}
+checkout=$(cd "$(dirname "$0")/.." && pwd | cksum | cut -d' ' -f1)
+folder=${2:-${TMPDIR:-/tmp}/lithoscope-postgres-$(id -u)-$checkout}
 
 find_bin() {
     local found
@@ -36,6 +38,7 @@ as_server() {
 
 case $action in
 start)
+    if [ -e "$folder/data" ]; then "$0" stop "$folder"; fi
     mkdir -p "$folder"
     [ "$(id -u)" -ne 0 ] || chown postgres "$folder"
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
@@ -49,7 +52,8 @@ start)
     ;;
 stop)
     as_server "$bin/pg_ctl" -D "$folder/data" -m immediate stop >&2 || true
-    rm -rf "$folder"
+    rm -rf "$folder/data" "$folder/log"
+    rmdir "$folder" 2>/dev/null || true
     ;;
 *)
     echo "unknown action '$action'; use start or stop" >&2
