@@ -2,7 +2,7 @@
 
 from lithoscope.catalog.compare import Comparison, compare
 from lithoscope.catalog.export import FORMATS, export
-from lithoscope.catalog.flat import read_table, read_tables
+from lithoscope.catalog.flat import read_table, read_tables, write_table
 from lithoscope.catalog.reference import read_catalog, read_reference
 from lithoscope.catalog.store import Store
 from lithoscope.catalog.tables import SCHEMAS, Catalog
@@ -19,4 +19,5 @@ __all__ = [
     "read_reference",
     "read_table",
     "read_tables",
+    "write_table",
 ]

@@ -25,38 +25,50 @@ def iso_time(time: pd.Timestamp) -> str:
 
 
 def write_csv(catalog: Catalog, folder: Path) -> list[Path]:
-    """Write ``TABLE.csv`` for each table: UTF-8, ISO 8601 times, empty = NaN or unknown.
-
-    Text is always quoted and numbers have all their digits, so that reading gives equal tables.
-    """
-    paths = []
-    for name, frame in catalog.tables():
-        path = folder / f"{name}.csv"
-        text = frame.copy()
-        for column in SCHEMAS[name].columns:
-            if column.kind == "time":
-                text[column.name] = [iso_time(t) for t in frame[column.name]]
-        with replacing(path) as temporary:
-            text.to_csv(
-                temporary,
-                index=False,
-                encoding="utf-8",
-                quoting=csv.QUOTE_NONNUMERIC,
-                lineterminator="\n",
-            )
-        paths.append(path)
-    return paths
+    """Write ``TABLE.csv`` for each table; see `write_table`."""
+    return _write_tables(catalog, folder, "csv")
 
 
 def write_parquet(catalog: Catalog, folder: Path) -> list[Path]:
     """Write ``TABLE.parquet`` for each table (times as UTC nanoseconds)."""
+    return _write_tables(catalog, folder, "parquet")
+
+
+def _write_tables(catalog: Catalog, folder: Path, suffix: str) -> list[Path]:
     paths = []
     for name, frame in catalog.tables():
-        path = folder / f"{name}.parquet"
+        paths.append(folder / f"{name}.{suffix}")
+        write_table(frame, SCHEMAS[name], paths[-1])
+    return paths
+
+
+def write_table(frame: pd.DataFrame, schema: Schema, path: Path) -> None:
+    """Write one table as Parquet or, by any other suffix, as CSV.
+
+    CSV is UTF-8 with ISO 8601 times, empty = NaN or unknown; text is always quoted and numbers
+    have all their digits, so that reading gives an equal table.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written.
+    """
+    if path.suffix == ".parquet":
         with replacing(path) as temporary:
             frame.to_parquet(temporary, engine="pyarrow", index=False)
-        paths.append(path)
-    return paths
+        return
+    text = frame.copy()
+    for column in schema.columns:
+        if column.kind == "time":
+            text[column.name] = [iso_time(t) for t in frame[column.name]]
+    with replacing(path) as temporary:
+        text.to_csv(
+            temporary,
+            index=False,
+            encoding="utf-8",
+            quoting=csv.QUOTE_NONNUMERIC,
+            lineterminator="\n",
+        )
 
 
 def read_tables(folder: Path) -> Catalog:

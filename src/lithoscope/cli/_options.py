@@ -10,7 +10,7 @@ import pandas as pd
 import typer
 
 from lithoscope.catalog import read_table, write_table
-from lithoscope.errors import DataError, StationError
+from lithoscope.errors import ConfigError, DataError, StationError
 from lithoscope.pipeline.settings import RunSettings, load_settings, parse_assignments
 from lithoscope.schema import Schema
 
@@ -65,13 +65,15 @@ def load(folder: Path, schema: Schema) -> pd.DataFrame:
     for suffix in SUFFIXES:
         path = folder / f"{schema.name}{suffix}"
         if path.exists():
-            return schema.check(read_table(path))
+            return read_table(path, schema)
     raise DataError(f"'{folder}' has no {schema.name}.csv or {schema.name}.parquet")
 
 
 def save(folder: Path, schema: Schema, table: pd.DataFrame, form: str) -> None:
     """Write a table of a folder as CSV or Parquet."""
-    write_table(table, folder / f"{schema.name}.{form}")
+    if f".{form}" not in SUFFIXES:
+        raise ConfigError(f"--format {form}: allowed are csv and parquet")
+    write_table(table, schema, folder / f"{schema.name}.{form}")
 
 
 def show(value: Any, as_json: bool, text: str) -> None:

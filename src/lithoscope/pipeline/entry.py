@@ -125,5 +125,7 @@ def rewrite_report(path: Path, reference: Path | None = None) -> Path:
         versions=versions(),
         read=ArchiveReader(archive, inventory.channels, settings),
         comparison=comparison,
+        segments=archive.segments,
+        report_settings=settings.report,
     )
     return target

@@ -13,9 +13,7 @@ from lithoscope.location import (
     Prior,
     ProductPrior,
     RegionPrior,
-    displacement_prior,
-    read_geotiff,
-    weights_prior,
+    read_map_prior,
 )
 from lithoscope.settings import Settings
 
@@ -39,11 +37,16 @@ class PriorSettings(Settings):
     region_outside: float = Field(
         0.0, ge=0, lt=1, description="Likelihood of a place outside the box relative to inside."
     )
-    map_path: str = Field("", description="GeoTIFF in geographic coordinates; empty = none.")
-    map_kind: str = Field(
-        "weights",
-        pattern="^(weights|displacement)$",
-        description="What the map holds: weights, or surface displacement in m (InSAR).",
+    map_path: str = Field(
+        "",
+        description="GeoTIFF of surface displacement (InSAR, m) in longitude and latitude: the "
+        "more the ground moved, the likelier the epicentre; empty = none.",
+    )
+    map_smoothing_km: float = Field(
+        1.0, gt=0, description="How far from the displacement the rupture may start (1 sigma)."
+    )
+    map_background: float = Field(
+        0.01, ge=0, lt=1, description="Weight off the map, as a fraction of the largest."
     )
 
 
@@ -66,9 +69,11 @@ def build_prior(settings: PriorSettings) -> Prior | None:
         path = Path(settings.map_path)
         if not path.exists():
             raise ConfigError(f"prior.map_path = '{path}' does not exist")
-        grid = read_geotiff(path)
-        make = displacement_prior if settings.map_kind == "displacement" else weights_prior
-        parts.append(make(grid))
+        parts.append(
+            read_map_prior(
+                path, smoothing_km=settings.map_smoothing_km, background=settings.map_background
+            )
+        )
     if not parts:
         return None
     return parts[0] if len(parts) == 1 else ProductPrior(tuple(parts))

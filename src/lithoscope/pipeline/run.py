@@ -217,6 +217,7 @@ def _publish(context: Context, catalog: Catalog, reference: Path | None) -> None
         versions=versions(),
         read=ArchiveReader(context.archive, context.inventory.channels, settings),
         comparison=comparison,
+        segments=context.archive.segments,
         report_settings=settings.report,
     )
 

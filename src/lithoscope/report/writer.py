@@ -100,7 +100,7 @@ def write_report(
     ]
     low, high = context.span_ns
     subtitle = f"{moment(low, 0)} to {moment(high, 0)} UTC" if high > low else "No data"
-    _publish(Path(path), document(title, subtitle, sections, script_safe(data)))
+    publish(Path(path), document(title, subtitle, sections, script_safe(data)))
 
 
 def script_safe(data: object) -> str:
@@ -109,7 +109,7 @@ def script_safe(data: object) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _publish(path: Path, text: str) -> None:
+def publish(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
