@@ -1,1 +1,7 @@
-""""""
+"""Records in; probabilities, picks of P and S with calibrated sigmas, and detections out."""
+
+from lithoscope.picking.classical import ClassicalPicker
+from lithoscope.picking.interface import Picker
+from lithoscope.picking.settings import ClassicalPickerSettings
+
+__all__ = ["ClassicalPicker", "ClassicalPickerSettings", "Picker"]
