@@ -1,0 +1,238 @@
+"""Global search: a beam of ever smaller cells over the whole region, then climbing from the best.
+
+No step depends on a starting point. Cells are judged by the best that may lie inside them (see
+`_kernels.profile`), so a narrow maximum inside a coarse cell is not overlooked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lithoscope.location import _kernels
+from lithoscope.location._kernels import CoarseTimes
+from lithoscope.location.priors import Prior
+from lithoscope.traveltimes import TravelTimeTables
+
+Array = NDArray[np.float64]
+
+# s/km of a typical crustal P wave; only scales how far a search may be widened.
+_SLOWNESS = 0.2
+_BEAM = 24
+_STARTS = 8
+_MIN_RADIUS_KM = 1.0
+# Steps of the coarse times, and how far apart in depth receivers may be that share them.
+_COARSE_STEP_KM = 1.0
+_BAND_KM = 0.25
+# Two maxima are separate when the likelihood between them falls this far below the lower one.
+_VALLEY = 2.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One event: its picks, travel times, errors, region and prior, in a plane.
+
+    ``box`` is (2, 3): lower and upper easting, northing, depth in km. ``obs`` and ``errors`` are
+    those of `_kernels`.
+    """
+
+    tables: Any
+    coarse: Any
+    obs: Any
+    errors: Any
+    box: Array
+    prior: Prior | None = None
+
+    def log_prior(self, places: Array) -> Array:
+        """Return the log prior at (n, 3) places."""
+        if self.prior is None:
+            return np.zeros(len(places))
+        return self.prior.log_density(places[:, 0], places[:, 1], places[:, 2])
+
+    def log_posterior(self, points: Array) -> Array:
+        """Return the log posterior at (n, 4) points; -inf outside the region."""
+        inside = np.all((points[:, 1:] >= self.box[0]) & (points[:, 1:] <= self.box[1]), axis=1)
+        out = np.full(len(points), -np.inf)
+        kept = points[inside]
+        if len(kept):
+            value = _kernels.log_likelihood(self.tables, self.obs, self.errors, kept)
+            out[inside] = value + self.log_prior(kept[:, 1:])
+        return out
+
+    def profile(self, nodes: Array, radius_km: float) -> Array:
+        """Return (n, 3): log posterior maximised over origin time, that time, its sigma."""
+        out = _kernels.profile(self.tables, self.coarse, self.obs, self.errors, nodes, radius_km)
+        if self.prior is not None:
+            out[:, 0] += self.log_prior(nodes)
+        return out
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A local maximum: place (origin time, easting, northing, depth), covariance, log posterior."""
+
+    point: Array
+    covariance: Array
+    value: float
+
+
+def find_modes(problem: Problem) -> list[Mode]:
+    """Return the separate maxima of the posterior, best first (at least one)."""
+    centres, half, values = beam(problem)
+    starts = _spread(centres, values[:, 0], half)
+    radius = float(np.linalg.norm(half))
+    found = [climb(problem, centres[k], values[k, 1], radius) for k in starts]
+    return separate(problem, found)
+
+
+def first_cells(problem: Problem) -> tuple[Array, Array]:
+    """Return centres (n, 3) and half widths (3,) of the coarsest cells."""
+    size = problem.box[1] - problem.box[0]
+    counts = np.array([12, 12, 4])
+    wide = size[:2].max()
+    counts[:2] = np.maximum(6, np.round(12 * size[:2] / wide)).astype(int)
+    counts[2] = int(np.clip(round(12 * size[2] / wide), 4, 8))
+    half = 0.5 * size / counts
+    axes = [problem.box[0, k] + half[k] * (2 * np.arange(counts[k]) + 1) for k in range(3)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    return grid, half
+
+
+def beam(problem: Problem) -> tuple[Array, Array, Array]:
+    """Halve the most promising cells until they are small; return centres, half widths, values."""
+    centres, half = first_cells(problem)
+    values = problem.profile(centres, float(np.linalg.norm(half)))
+    if problem.prior is not None:
+        centres, values = _with_seeds(problem, centres, half, values)
+    wanted = max(_MIN_RADIUS_KM, 2.0 * float(np.median(problem.obs[1])) / _SLOWNESS)
+    while float(np.linalg.norm(half)) > wanted:
+        best = np.argsort(-values[:, 0], kind="stable")[:_BEAM]
+        centres = split(centres[best], half)
+        half = 0.5 * half
+        values = problem.profile(centres, float(np.linalg.norm(half)))
+    return centres, half, values
+
+
+def split(centres: Array, half: Array) -> Array:
+    """Return the centres of the eight halves of each cell."""
+    signs = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)], float)
+    return (centres[:, None, :] + 0.5 * half * signs).reshape(-1, 3)
+
+
+def _with_seeds(
+    problem: Problem, centres: Array, half: Array, values: Array
+) -> tuple[Array, Array]:
+    """Add cells where the prior is large: it may be narrower than a coarse cell."""
+    seeds = getattr(problem.prior, "seeds", None)
+    if seeds is None:
+        return centres, values
+    places = np.asarray(seeds())
+    depths = np.unique(centres[:, 2])
+    nodes = np.array([[e, n, d] for e, n in places for d in depths])
+    nodes = nodes[np.all((nodes >= problem.box[0]) & (nodes <= problem.box[1]), axis=1)]
+    if len(nodes) == 0:
+        return centres, values
+    more = problem.profile(nodes, float(np.linalg.norm(half)))
+    return np.concatenate([centres, nodes]), np.concatenate([values, more])
+
+
+def _spread(centres: Array, values: Array, half: Array) -> list[int]:
+    """Pick the best cells that are not neighbours of one already picked."""
+    chosen: list[int] = []
+    left = np.array(values)
+    for _ in range(_STARTS):
+        k = int(np.argmax(left))
+        if not np.isfinite(left[k]):
+            break
+        chosen.append(k)
+        near = np.all(np.abs(centres - centres[k]) <= 3.5 * half, axis=1)
+        left[near] = -np.inf
+    return chosen
+
+
+def climb(problem: Problem, place: Array, origin: float, radius_km: float) -> Mode:
+    """Climb from a place to the maximum of the likelihood it leads to."""
+    start = np.concatenate([[origin], place])
+    reach = radius_km * _SLOWNESS
+    widen = np.array([reach, reach / 4.0, 0.0])
+    return _climb(problem, start, widen)
+
+
+def climb_from_sample(problem: Problem, point: Array) -> Mode:
+    """Climb from a point that is already close."""
+    return _climb(problem, point, np.zeros(1))
+
+
+def _climb(problem: Problem, start: Array, widen: Array) -> Mode:
+    box = np.empty((2, 4))
+    box[:, 0] = (-1e9, 1e9)
+    box[:, 1:] = problem.box
+    point, precision, _, _ = _kernels.climb(
+        problem.tables, problem.obs, problem.errors, start, box, widen, 25
+    )
+    value = float(problem.log_posterior(point[None])[0])
+    if problem.prior is not None:
+        here = float(problem.log_posterior(start[None])[0])
+        if here > value:
+            point, value = start, here
+    # Nothing is known better than the region allows, nor worse: keeps the matrix invertible.
+    spread = problem.box[1] - problem.box[0]
+    loose = np.diag(np.concatenate([[1e-6], 12.0 / spread**2]))
+    return Mode(point, np.asarray(np.linalg.inv(precision + loose), float), value)
+
+
+def separate(problem: Problem, found: list[Mode]) -> list[Mode]:
+    """Drop maxima that are one: no valley of the posterior lies between them and a better one."""
+    kept: list[Mode] = []
+    for mode in sorted(found, key=lambda m: -m.value):
+        if kept and mode.value < kept[0].value - 15.0:
+            break
+        if all(_valley(problem, mode, other) for other in kept):
+            kept.append(mode)
+    return kept
+
+
+def _valley(problem: Problem, a: Mode, b: Mode) -> bool:
+    """Tell whether the straight way from a to b leads through a valley."""
+    if np.linalg.norm(a.point[1:] - b.point[1:]) < 1e-3:
+        return False
+    along = np.linspace(0.0, 1.0, 13)[1:-1, None]
+    nodes = a.point[1:] + along * (b.point[1:] - a.point[1:])
+    lowest = float(problem.profile(nodes, 0.0)[:, 0].min())
+    return lowest < min(a.value, b.value) - _VALLEY
+
+
+def polish(problem: Problem, mode: Mode) -> Mode:
+    """Walk uphill in the posterior with a prior of any form, by shrinking steps along the axes."""
+    scale = np.sqrt(np.diag(mode.covariance))
+    directions = np.concatenate([np.eye(4), -np.eye(4)])
+    point, value = mode.point.copy(), mode.value
+    step = 0.3
+    while step > 1e-3:
+        trial = point + step * scale * directions
+        # The best origin time of each place keeps the walk on the ridge.
+        trial[:, 0] = _kernels.profile(
+            problem.tables, problem.coarse, problem.obs, problem.errors, trial[:, 1:], 0.0
+        )[:, 1]
+        values = problem.log_posterior(trial)
+        best = int(np.argmax(values))
+        if values[best] > value:
+            point, value = trial[best], float(values[best])
+        else:
+            step *= 0.5
+    return Mode(point, mode.covariance, value)
+
+
+def coarse_times(tables: TravelTimeTables) -> CoarseTimes:
+    """Tabulate the coarse times that rank cells."""
+    step = _COARSE_STEP_KM
+    bands = np.round(tables.receiver_depth_km / _BAND_KM).astype(int)
+    _, first, band = np.unique(bands, return_index=True, return_inverse=True)
+    n_depth = int(np.ceil((tables.max_depth_km - tables.min_depth_km) / step)) + 1
+    n_distance = int(np.ceil(tables.max_distance_km / step)) + 1
+    times = np.empty((2, len(first), max(n_depth, 2), n_distance), np.float32)
+    _kernels.fill_coarse(tables.arrays, first, tables.min_depth_km, step, times)
+    return CoarseTimes(times, band.astype(np.int64), np.array([tables.min_depth_km, step]))
