@@ -11,8 +11,11 @@ from scipy.signal import butter, sosfilt
 from lithoscope.constants import NS_PER_S
 from lithoscope.magnitude.settings import MagnitudeSettings
 from lithoscope.magnitude.windows import Window
+from lithoscope.waveforms import Record
 
 _HIGHPASS_ORDER = 2
+# Ends of a record that `lithoscope.stations.to_wood_anderson` tapers.
+_TAPER_PART, _TAPER_S = 0.05, 5.0
 COMPONENTS = ("Z", "N", "E")
 
 
@@ -76,3 +79,9 @@ def usable_span(window: Window, settings: MagnitudeSettings) -> tuple[int, int]:
     """Return the least time (ns) that data must cover without a gap: 2 s of noise to after S."""
     start = window.noise_end - round(min(2.0, settings.noise_window_s) * NS_PER_S)
     return start, window.s_time + round(settings.min_s_window_s * NS_PER_S)
+
+
+def untapered_span(record: Record) -> tuple[int, int]:
+    """Return the first and last time (ns) of a record that the response filter leaves untapered."""
+    taper = min(_TAPER_PART * (record.endtime_ns - record.starttime_ns), _TAPER_S * NS_PER_S)
+    return record.starttime_ns + round(taper), record.endtime_ns - round(taper)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,15 @@ import pandas as pd
 from lithoscope import stations as metadata
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import LithoscopeError
-from lithoscope.magnitude.amplitude import COMPONENTS, Amplitude, measure, usable_span
+from lithoscope.magnitude.amplitude import (
+    COMPONENTS,
+    Amplitude,
+    measure,
+    untapered_span,
+    usable_span,
+)
+from lithoscope.magnitude.attenuation import Attenuation
+from lithoscope.magnitude.blocks import BlockReader, Reader
 from lithoscope.magnitude.network import robust_mean
 from lithoscope.magnitude.settings import MagnitudeSettings
 from lithoscope.magnitude.windows import (
@@ -27,8 +35,6 @@ from lithoscope.magnitude.windows import (
 from lithoscope.schema import ARRIVALS, EVENTS, STATION_MAGNITUDES
 from lithoscope.stations import Inventory
 from lithoscope.waveforms import Record
-
-Reader = Callable[[str, int, int], list[Record]]
 
 # Data read beyond the windows, so that the response filter has settled inside them.
 _MARGIN_S = 10.0
@@ -69,27 +75,32 @@ def local_magnitudes(
     Returns
     -------
     EVENTS with ``magnitude``, ``magnitude_type``, ``magnitude_sigma``, ``n_magnitudes`` and, where
-    there is no magnitude, ``magnitude_reason``; and STATION_MAGNITUDES, one row for every station
-    tried, with the reason where it was refused. ``channel`` and ``amplitude_time`` are those of
-    the larger horizontal, ``amplitude_mm`` is the geometric mean of the horizontals used.
+    there is no magnitude or a doubtful one (most stations clipped), ``magnitude_reason``; and
+    STATION_MAGNITUDES, one row for every station tried, with the reason where it was refused.
+    ``channel`` and ``amplitude_time`` are those of the larger horizontal, ``amplitude_mm`` is the
+    geometric mean of the horizontals used.
     """
     settings = settings or MagnitudeSettings()
     events, arrivals = EVENTS.check(events), ARRIVALS.check(arrivals)
     everything = EVENTS.check(others) if others is not None else events
-    by_event = {name: rows for name, rows in arrivals.groupby("event_id")}
+    by_event: dict[str, list[Any]] = {}
+    for arrival in arrivals.itertuples(index=False):
+        by_event.setdefault(str(arrival.event_id), []).append(arrival)
+    network = _Network(inventory, BlockReader(read), settings)
     rows: list[dict[str, Any]] = []
     columns: list[dict[str, Any]] = []
     rows_of_events: list[Any] = list(events.itertuples(index=False))
     for event in rows_of_events:
-        mine = by_event.get(event.event_id, arrivals.iloc[:0])
-        measured = _Event(event, mine, everything, inventory, read, settings).measure()
+        near = neighbours(event, everything, settings.overlap_fraction)
+        mine = by_event.get(event.event_id, [])
+        measured = _Event(event, mine, list(near.itertuples(index=False)), network).measure()
         rows += measured
-        columns.append(_network(measured, settings))
+        columns.append(_network_columns(measured, settings))
     result = events.assign(**pd.DataFrame(columns, index=events.index)) if columns else events
     return EVENTS.check(result), STATION_MAGNITUDES.table(rows)
 
 
-def _network(rows: list[dict[str, Any]], settings: MagnitudeSettings) -> dict[str, Any]:
+def _network_columns(rows: list[dict[str, Any]], settings: MagnitudeSettings) -> dict[str, Any]:
     used = [row for row in rows if row["used"]]
     if not used:
         if not rows:
@@ -107,72 +118,101 @@ def _network(rows: list[dict[str, Any]], settings: MagnitudeSettings) -> dict[st
         }
     mean = robust_mean([row["magnitude"] for row in used], settings.station_sigma)
     verticals = sum(row["magnitude_type"] == "MLv" for row in used)
+    clipped = sum(row["reason"].startswith("clipped") for row in rows)
+    caution = f"may be too small: {clipped} of {len(rows)} stations are clipped"
     return {
         "magnitude": mean.magnitude,
         "magnitude_type": "MLv" if 2 * verticals > len(used) else "ML",
         "magnitude_sigma": mean.sigma,
         "n_magnitudes": len(used),
-        "magnitude_reason": "",
+        "magnitude_reason": caution if clipped > len(used) else "",
     }
 
 
 @dataclass(frozen=True)
-class _Event:
-    """One event and all that its measurement needs."""
+class _Network:
+    """Stations, records and settings, the same for all events."""
 
-    event: Any
-    arrivals: pd.DataFrame
-    everything: pd.DataFrame
     inventory: Inventory
     read: Reader
     settings: MagnitudeSettings
 
+    @cached_property
+    def attenuation(self) -> Attenuation:
+        return self.settings.attenuation()
+
+    @cached_property
+    def codes(self) -> list[str]:
+        return sorted(set(self.inventory.stations["station"]))
+
+    @cached_property
+    def _fixed(self) -> dict[str, tuple[float, float, float]]:
+        """Positions of stations that have one epoch without limits, for speed."""
+        table = self.inventory.stations
+        once = ~table["station"].duplicated(keep=False)
+        always = table[once & table["starttime"].isna() & table["endtime"].isna()]
+        values = zip(always["longitude"], always["latitude"], always["elevation_m"], strict=True)
+        return dict(zip(always["station"], values, strict=True))
+
+    def position(self, code: str, time_ns: int) -> tuple[float, float, float]:
+        return self._fixed.get(code) or self.inventory.position(code, time_ns)
+
+
+@dataclass(frozen=True)
+class _Event:
+    """One event, its arrivals, and the events that may disturb it."""
+
+    event: Any
+    arrivals: list[Any]
+    near: list[Any]
+    network: _Network
+
+    @cached_property
+    def speed(self) -> float:
+        return apparent_velocity(self.event, self.arrivals)
+
     def measure(self) -> list[dict[str, Any]]:
         """Return one STATION_MAGNITUDES row for each station tried."""
-        speed = apparent_velocity(self.event, self.arrivals)
-        near = neighbours(self.event, self.everything, self.settings.overlap_fraction)
         rows: list[dict[str, Any]] = []
-        for codes in self._sites().values():
-            rows += self._measure_site(codes, speed, near)
+        for codes in self._sites():
+            rows += self._measure_site(codes)
         return rows
 
-    def _sites(self) -> dict[str, list[str]]:
+    def _sites(self) -> list[list[str]]:
         """Return the codes to try at each site, those with an arrival first."""
+        picked = sorted({arrival.station for arrival in self.arrivals})
+        wanted = set(map(_site, picked))
         sites: dict[str, list[str]] = {}
-        picked = sorted(set(self.arrivals["station"]))
-        known = sorted(set(self.inventory.stations["station"]))
-        for code in [*picked, *known]:
-            site = _site(code)
-            wanted = self.settings.stations == "all" or site in map(_site, picked)
-            if wanted and code not in sites.setdefault(site, []):
-                sites[site].append(code)
-        return {site: codes for site, codes in sorted(sites.items()) if codes}
+        for code in [*picked, *self.network.codes]:
+            if self.network.settings.stations == "all" or _site(code) in wanted:
+                codes = sites.setdefault(_site(code), [])
+                if code not in codes:
+                    codes.append(code)
+        return [codes for _, codes in sorted(sites.items())]
 
-    def _measure_site(
-        self, codes: list[str], speed: float, near: pd.DataFrame
-    ) -> list[dict[str, Any]]:
+    def _measure_site(self, codes: list[str]) -> list[dict[str, Any]]:
         """Try the codes of a site until one gives a horizontal; else keep a vertical."""
-        picked = self.arrivals[self.arrivals["station"].isin(codes)]
-        rows, fallback = [], None
+        picked = [arrival for arrival in self.arrivals if arrival.station in codes]
+        with_pick = {arrival.station for arrival in picked}
+        rows: list[dict[str, Any]] = []
+        fallback: dict[str, Any] | None = None
         for code in codes:
-            row = self._measure_station(code, picked, speed, near)
-            if row["reason"].startswith(_NO_DATA) and code not in set(picked["station"]):
+            row = self._measure_station(code, picked)
+            if row["reason"].startswith(_NO_DATA) and code not in with_pick:
                 continue  # a sensor of the station list that these data do not have
-            if row["used"] and row["magnitude_type"] == "MLv":
-                fallback = fallback or row
-                if fallback is not row:
-                    row["used"], row["reason"] = False, f"{fallback['station']} is used here"
             rows.append(row)
             if row["used"] and row["magnitude_type"] == "ML":
                 if fallback is not None:
-                    fallback["used"] = False
-                    fallback["reason"] = f"{code} has horizontals and is used here"
+                    fallback |= {"used": False, "reason": f"{code} has horizontals and is used"}
                 break
+            if row["used"] and fallback is not None:
+                row |= {"used": False, "reason": f"{fallback['station']} is used at this site"}
+            elif row["used"]:
+                fallback = row
         return rows
 
-    def _measure_station(
-        self, code: str, picked: pd.DataFrame, speed: float, near: pd.DataFrame
-    ) -> dict[str, Any]:
+    def _measure_station(self, code: str, picked: list[Any]) -> dict[str, Any]:
+        network, settings = self.network, self.network.settings
         row: dict[str, Any] = {
             "event_id": self.event.event_id,
             "station": code,
@@ -184,28 +224,26 @@ class _Event:
             "reason": "",
         }
         try:
-            position = self.inventory.position(code, self.event.time.value)
+            position = network.position(code, self.event.time.value)
         except LithoscopeError as error:
             return row | {"reason": f"no coordinates: {error}"}
         distance = hypocentral_distance(self.event, position)
         row["distance_km"] = distance
-        scale = self.settings.attenuation()
-        farthest = self.settings.max_distance_km or scale.max_distance_km
-        if not self.settings.min_distance_km <= distance <= farthest:
-            limits = f"{self.settings.min_distance_km:g} to {farthest:g} km"
+        farthest = settings.max_distance_km or network.attenuation.max_distance_km
+        if not settings.min_distance_km <= distance <= farthest:
+            limits = f"{settings.min_distance_km:g} to {farthest:g} km"
             return row | {"reason": f"outside the distance range: {distance:.1f} km, {limits}"}
-        here = waves(self.event, picked, distance, speed)
-        none = picked.iloc[:0]
+        here = waves(self.event, picked, distance, self.speed)
         theirs = [
-            waves(other, none, hypocentral_distance(other, position), speed)
-            for other in near.itertuples(index=False)
+            waves(other, [], hypocentral_distance(other, position), self.speed)
+            for other in self.near
         ]
         return row | self._amplitude_row(code, distance, here, theirs)
 
     def _amplitude_row(
         self, code: str, distance: float, here: Waves, theirs: list[Waves]
     ) -> dict[str, Any]:
-        settings = self.settings
+        settings = self.network.settings
         span = window(here, theirs, distance, settings)
         if span.reason:
             return {"reason": span.reason}
@@ -225,7 +263,7 @@ class _Event:
         log_amplitude = float(np.mean([np.log10(a.amplitude_mm) for a in good]))
         correction = settings.correction(code) + (settings.vertical_correction if vertical else 0.0)
         return out | {
-            "magnitude": log_amplitude + float(settings.attenuation()(distance)) + correction,
+            "magnitude": log_amplitude + float(self.network.attenuation(distance)) + correction,
             "amplitude_mm": 10.0**log_amplitude,
             "amplitude_time": pd.Timestamp(largest.time_ns, tz="UTC"),
             "snr": min(a.snr for a in good),
@@ -239,18 +277,23 @@ class _Event:
         margin = round(_MARGIN_S * NS_PER_S)
         start, end = span.noise_start - margin, span.signal_end + margin
         try:
-            records = self.read(code, start, end)
+            records = self.network.read(code, start, end)
         except LithoscopeError as error:
             return [], ("", "", ""), f"{_NO_DATA}: {error}"
-        first, last = usable_span(span, self.settings)
-        record = next(
-            (r for r in records if r.starttime_ns <= first and r.endtime_ns >= last), None
-        )
-        if record is None:
+        first, last = usable_span(span, self.network.settings)
+        usable = ((r, *untapered_span(r)) for r in records)
+        found = next((u for u in usable if u[1] <= first and u[2] >= last), None)
+        if found is None:
             what = "a gap or the end of the data" if records else "none for this event"
             return [], ("", "", ""), f"{_NO_DATA}: {what}"
+        record, start, end = found
+        span = replace(
+            span,
+            noise_start=max(span.noise_start, start),
+            signal_end=min(span.signal_end, end),
+        )
         components = [i for i in (1, 2) if record.mask[i]]
-        if not components and record.mask[0] and self.settings.vertical == "fallback":
+        if not components and record.mask[0] and self.network.settings.vertical == "fallback":
             components = [0]
         if not components:
             return [], record.channels, "no horizontal component"
@@ -260,19 +303,18 @@ class _Event:
         self, record: Record, components: list[int], span: Window
     ) -> list[Amplitude]:
         clipped = [i for i in components if record.clipped[i]]
-        out = [Amplitude(i, reason=f"clipped: {COMPONENTS[i]} sits on a rail") for i in clipped]
-        whole = [i for i in components if i not in clipped]
-        if not whole:
-            return out
-        simulated = metadata.to_wood_anderson(record, self.inventory)
+        if clipped:  # the other horizontal alone would be the smaller one
+            return [Amplitude(i, reason=f"clipped: {COMPONENTS[i]} on a rail") for i in clipped]
+        simulated = metadata.to_wood_anderson(record, self.network.inventory)
         times = record.times_ns()
-        for i in whole:
+        out = []
+        for i in components:
             if simulated.reasons[i]:
                 out.append(Amplitude(i, reason=simulated.reasons[i]))
             else:
                 trace = np.asarray(simulated.data[i], float)
                 rate = record.sampling_rate_hz
-                out.append(measure(trace, times, rate, i, span, self.settings))
+                out.append(measure(trace, times, rate, i, span, self.network.settings))
         return out
 
 

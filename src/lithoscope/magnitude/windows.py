@@ -47,15 +47,16 @@ class Waves:
     s: int
 
 
-def apparent_velocity(event: Any, arrivals: pd.DataFrame) -> float:
+def apparent_velocity(event: Any, arrivals: list[Any]) -> float:
     """Return the median of distance / travel time over the event's P (S x Vp/Vs) arrivals, km/s."""
-    good = arrivals[arrivals["weight"] > 0.5]
-    seconds = (good["time"] - event.time).dt.total_seconds().to_numpy(float)
-    hypocentral = np.hypot(good["distance_km"].to_numpy(float), _depth(event.depth_km))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        speed = hypocentral / seconds * np.where(good["phase"] == "S", VP_VS, 1.0)
-    speed = speed[np.isfinite(speed) & (speed > 1.0) & (speed < 12.0)]
-    return float(np.median(speed)) if len(speed) else DEFAULT_VP_KM_S
+    speeds = []
+    for arrival in arrivals:
+        seconds = (arrival.time.value - event.time.value) / NS_PER_S
+        if arrival.weight > 0.5 and seconds > 0:
+            distance = np.hypot(arrival.distance_km, _depth(event.depth_km))
+            speeds.append(distance / seconds * (VP_VS if arrival.phase == "S" else 1.0))
+    speeds = [v for v in speeds if 1.0 < v < 12.0]
+    return float(np.median(speeds)) if speeds else DEFAULT_VP_KM_S
 
 
 def hypocentral_distance(event: Any, position: tuple[float, float, float]) -> float:
@@ -65,19 +66,18 @@ def hypocentral_distance(event: Any, position: tuple[float, float, float]) -> fl
     return float(np.hypot(epicentral, _depth(event.depth_km) + elevation_m / 1000.0))
 
 
-def waves(event: Any, picked: pd.DataFrame, distance_km: float, vp_km_s: float) -> Waves:
+def waves(event: Any, picked: list[Any], distance_km: float, vp_km_s: float) -> Waves:
     """Return P and S times: as picked, else from the other phase, else by ``vp_km_s``."""
     origin = event.time.value
-    times = {
-        phase: int(rows["time"].min().value)
-        for phase, rows in picked[picked["weight"] > 0.5].groupby("phase")
-    }
+    times: dict[str, int] = {}
+    for arrival in picked:
+        if arrival.weight > 0.5:
+            time = arrival.time.value
+            times[arrival.phase] = min(time, times.get(arrival.phase, time))
     p, s = times.get("P"), times.get("S")
-    if p is None and s is None:
-        p = origin + round(distance_km / vp_km_s * NS_PER_S)
-    if p is None and s is not None:
-        p = origin + round((s - origin) / VP_VS)
-    assert p is not None
+    if p is None:
+        seconds = distance_km / vp_km_s if s is None else (s - origin) / NS_PER_S / VP_VS
+        p = origin + round(seconds * NS_PER_S)
     if s is None or s <= p:
         s = origin + round((p - origin) * VP_VS)
     return Waves(event.event_id, origin, p, max(s, p))
@@ -110,7 +110,7 @@ def window(
             continue
         cut = next((t - guard for t in (other.p, other.s) if t - guard >= mine.s + least), None)
         if cut is None:
-            reason = f"overlaps event {other.event_id}, which may be larger"
+            reason = f"overlapping event: {other.event_id} may be larger"
         else:
             end = min(end, cut)
     return Window(noise_start, noise_end, start, mine.s, end, between, reason)
