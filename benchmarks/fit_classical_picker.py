@@ -22,6 +22,7 @@ from picker_data import MANUAL, Trace, harder, load
 from scipy.optimize import minimize
 
 from lithoscope.picking import _calibration as calibration
+from lithoscope.picking import _context as context
 from lithoscope.picking._bank import design
 from lithoscope.picking._candidates import find
 from lithoscope.picking._features import NAMES
@@ -33,27 +34,27 @@ COPY_WEIGHT, RIDGE = 0.5, 30.0
 SEED = 1
 
 
-def copies(traces: list[Trace]) -> list[tuple[Trace, float]]:
-    """Return the traces with weight 1 and their harder copies."""
+def copies(traces: list[Trace]) -> list[tuple[Trace, float, int]]:
+    """Return the traces with weight 1 and their harder copies, with the number of the source."""
     rng = np.random.default_rng(SEED)
     others = [t for t in traces if t.p and t.s and t.mask.all() and t.origin in MANUAL[:3]]
     out = []
-    for trace in traces:
-        out.append((trace, 1.0))
+    for source, trace in enumerate(traces):
+        out.append((trace, 1.0, source))
         if trace.p or trace.s:
             for repeat in range(2):
                 out += [
-                    (t, COPY_WEIGHT)
+                    (t, COPY_WEIGHT, source)
                     for t in harder(trace, rng, others)
                     if repeat == 0 or t.sampling_rate_hz == 100.0
                 ]
     return out
 
 
-def candidates(traces: list[tuple[Trace, float]]) -> pd.DataFrame:
+def candidates(traces: list[tuple[Trace, float, int]]) -> pd.DataFrame:
     """Return one row a candidate and phase: group, distance to the nearest label, features."""
     parts = []
-    for number, (trace, weight) in enumerate(traces):
+    for number, (trace, weight, source) in enumerate(traces):
         fs = trace.sampling_rate_hz
         for key, c in find(trace.data, trace.mask, design(fs)).items():
             for phase, labels in (("P", trace.p), ("S", trace.s)):
@@ -64,6 +65,7 @@ def candidates(traces: list[tuple[Trace, float]]) -> pd.DataFrame:
                 part["judged"] = (c.onset >= a) & (c.onset < b)
                 part["onset"], part["fs"], part["number"] = c.onset, fs, number
                 part["group"], part["phase"], part["weight"] = key, phase, weight
+                part["source"] = source
                 part["manual"] = trace.origin in MANUAL
                 part["three"] = bool(trace.mask[0] and trace.mask[1:].any())
                 parts.append(part)
@@ -81,16 +83,20 @@ def _offsets(times: NDArray, labels: NDArray) -> tuple[NDArray, NDArray]:
     return off, nearest
 
 
-def fit_probability(rows: pd.DataFrame, names: tuple[str, ...]) -> calibration.Model:
-    """Return a ridge logistic regression with squares and products."""
+def decided(rows: pd.DataFrame) -> tuple[NDArray, NDArray]:
+    """Return (which candidates are certain to be an onset or none, which of all are onsets)."""
     distance = rows["off"].abs()
     tolerance = np.where(rows["manual"], 0.25, 0.4)
     yes = rows["nearest"] & (distance < tolerance)
     double = ~rows["nearest"] & (distance > 0.1) & (distance < 0.5) & rows["manual"]
     no = double | (rows["judged"] & (distance > 0.5))
-    use = (yes | no).to_numpy()
-    y, weight = yes[use].to_numpy(float), rows.loc[use, "weight"].to_numpy()
-    x = rows.loc[use, list(names)].to_numpy()
+    return (yes | no).to_numpy(), yes.to_numpy()
+
+
+def fit_probability(rows: pd.DataFrame, x: NDArray, names: tuple[str, ...]) -> calibration.Model:
+    """Return a ridge logistic regression on the features ``x`` with squares and products."""
+    use, yes = decided(rows)
+    y, weight, x = yes[use].astype(float), rows["weight"].to_numpy()[use], x[use]
     mean, scale = x.mean(axis=0), x.std(axis=0)
     a = calibration.terms(calibration.standardise(x, mean, scale), quadratic=True)
 
@@ -100,12 +106,38 @@ def fit_probability(rows: pd.DataFrame, names: tuple[str, ...]) -> calibration.M
         value = np.sum(weight * (np.logaddexp(0, z) - y * z)) + 0.5 * RIDGE * np.sum(b[1:] ** 2)
         return value, a.T @ (weight * (p - y)) + RIDGE * np.concatenate([[0.0], b[1:]])
 
-    best = minimize(loss, np.zeros(a.shape[1]), jac=True, method="L-BFGS-B",
-                    options={"maxiter": 3000})  # fmt: skip
+    best = minimize(
+        loss, np.zeros(a.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 3000}
+    )
     print(
         f"  {int(y.sum())} onsets, {int((1 - y).sum())} others, mean loss {best.fun / len(y):.3f}"
     )
     return calibration.Model(names, mean, scale, best.x, True)
+
+
+def first_look(rows: pd.DataFrame, names: tuple[str, ...]) -> tuple[calibration.Model, NDArray]:
+    """Return the model and, for each candidate, the logit of a model fitted to other traces."""
+    x = rows[list(names)].to_numpy()
+    out = np.zeros(len(rows))
+    half = rows["source"].to_numpy() % 2
+    for side in (0, 1):
+        model = fit_probability(rows[half != side], x[half != side], names)
+        out[half == side] = np.clip(model(x[half == side]), -context.LIMIT, context.LIMIT)
+    return fit_probability(rows, x, names), out
+
+
+def related(own: pd.DataFrame, other: pd.DataFrame) -> NDArray:
+    """Return the features of the second look for candidates with logits in column ``first``."""
+    out = np.zeros((len(own), len(context.NAMES)))
+    others = dict(list(other.groupby("number")))
+    at = pd.Series(np.arange(len(own)), index=own.index)
+    for number, part in own.groupby("number"):
+        rest = others.get(number, other.iloc[:0])
+        out[at[part.index]] = context.relate(
+            part["onset"].to_numpy(), part["first"].to_numpy(), rest["onset"].to_numpy(),
+            rest["first"].to_numpy(), part["fs"].iloc[0],
+        )  # fmt: skip
+    return out
 
 
 def fit_quantile(x: NDArray, y: NDArray, weight: NDArray, level: float) -> calibration.Model:
@@ -125,19 +157,26 @@ def fit_quantile(x: NDArray, y: NDArray, weight: NDArray, level: float) -> calib
     return calibration.Model(calibration.TIMING, mean, scale, best.x, False)
 
 
-def kept(rows: pd.DataFrame, model: calibration.Model) -> pd.DataFrame:
+def kept(rows: pd.DataFrame, values: NDArray) -> pd.DataFrame:
     """Return the candidates that would become picks near a manual label."""
-    rows = rows.copy()
-    rows["value"] = 1.0 / (1.0 + np.exp(-model(rows[list(NAMES)].to_numpy())))
     keep = np.zeros(len(rows), dtype=bool)
-    position = pd.Series(np.arange(len(rows)), index=rows.index)
+    at = pd.Series(np.arange(len(rows)), index=rows.index)
     for _, part in rows.groupby("number"):
+        where = at[part.index].to_numpy()
         apart = round(0.4 * part["fs"].iloc[0])
-        keep[position[part.index]] = _most_probable(
-            part["onset"].to_numpy(), part["value"].to_numpy(), apart
-        )
-    rows = rows[keep]
-    return rows[(rows["value"] >= 0.3) & (rows["off"].abs() < 0.5) & rows["manual"]]
+        keep[where] = _most_probable(part["onset"].to_numpy(), values[where], apart)
+    return rows[keep & (values >= 0.3) & (rows["off"].abs() < 0.5) & rows["manual"]]
+
+
+def fit_timing(rows: pd.DataFrame, phase: str) -> dict[str, calibration.Model]:
+    """Return the models of bias and sigma."""
+    x, off = rows[list(calibration.TIMING)].to_numpy(), rows["off"].to_numpy()
+    weight = rows["weight"].to_numpy()
+    bias = fit_quantile(x, off, weight, 0.5)
+    left = off - np.clip(bias(x), -calibration.BIAS_S, calibration.BIAS_S)
+    size = np.log(np.maximum(np.abs(left), 0.002))
+    print(f"  {len(rows)} timed")
+    return {f"{phase}-bias": bias, f"{phase}-sigma": fit_quantile(x, size, weight, 0.68)}
 
 
 def table(models: dict[str, calibration.Model]) -> pd.DataFrame:
@@ -161,26 +200,23 @@ def main() -> None:
     """Fit all models and write them."""
     rows = candidates(copies([t for t in load() if t.training]))
     models = {}
-    for name, phase, group, names in (
-        ("P3", "P", "Z", NAMES),
-        ("S3", "S", "H", NAMES),
-        ("P1", "P", "Z", calibration.SINGLE),
-        ("S1", "S", "Z", calibration.SINGLE),
-    ):
-        print(name)
-        part = rows[(rows["phase"] == phase) & (rows["group"] == group)]
-        if name.endswith("3"):
-            part = part[part["three"]]
-        models[name] = fit_probability(part, names)
-        if name.endswith("3"):
-            timed = kept(part, models[name])
-            x, off = timed[list(calibration.TIMING)].to_numpy(), timed["off"].to_numpy()
-            weight = timed["weight"].to_numpy()
-            bias = models[f"{phase}-bias"] = fit_quantile(x, off, weight, 0.5)
-            shift = np.clip(bias(timed[list(NAMES)].to_numpy()), -0.15, 0.15)
-            size = np.log(np.maximum(np.abs(off - shift), 0.002))
-            models[f"{phase}-sigma"] = fit_quantile(x, size, weight, 0.68)
-            print(f"  {len(timed)} timed")
+    for kind, group_s, names in (("3", "H", NAMES), ("1", "Z", calibration.SINGLE)):
+        parts = {}
+        for phase, group in (("P", "Z"), ("S", group_s)):
+            part = rows[(rows["phase"] == phase) & (rows["group"] == group)]
+            if kind == "3":
+                part = part[part["three"]]
+            print(phase + kind)
+            models[phase + kind], first = first_look(part, names)
+            parts[phase] = part.assign(first=first)
+        for phase, other in (("P", "S"), ("S", "P")):
+            x = related(parts[phase], parts[other])
+            print(phase + kind, "second look")
+            model = fit_probability(parts[phase], x, context.NAMES)
+            models[f"{phase}{kind}-second"] = model
+            if kind == "3":
+                values = 1.0 / (1.0 + np.exp(-model(x)))
+                models |= fit_timing(kept(parts[phase], values), phase)
     with OUT.open("w", encoding="utf-8") as file:
         file.write("# written by benchmarks/fit_classical_picker.py; do not edit\n")
         table(models).to_csv(file, index=False, float_format="%.6g")

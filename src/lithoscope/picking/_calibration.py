@@ -4,7 +4,8 @@ The numbers are in ``classical_model.csv`` beside this file, written by
 ``python benchmarks/fit_classical_picker.py`` from the training part of the labelled traces (its
 docstring says which). Each of the models ``P3``, ``S3`` (three components) and ``P1``, ``S1``
 (one group of components only) is a logistic regression on standardised features, their squares
-and products. ``P-bias``, ``S-bias`` (median of picked minus labelled time) and ``P-sigma``,
+and products; ``P3-second`` and so on correct them by what the neighbours say (`_context`).
+``P-bias``, ``S-bias`` (median of picked minus labelled time) and ``P-sigma``,
 ``S-sigma`` (logarithm of the 68 % quantile of its size) are linear quantile regressions.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lithoscope.picking import _context
 from lithoscope.picking._features import NAMES
 
 #: Features that exist with one group of components only.
@@ -49,10 +51,13 @@ class Model:
     quadratic: bool
 
     def __call__(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the linear predictor for rows of features in the order of `NAMES`."""
-        columns = [NAMES.index(name) for name in self.names]
-        z = standardise(features[:, columns], self.mean, self.scale)
+        """Return the linear predictor for rows of its own features."""
+        z = standardise(features, self.mean, self.scale)
         return terms(z, quadratic=self.quadratic) @ self.coefficients
+
+    def of(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the linear predictor for rows of all of `lithoscope.picking._features.NAMES`."""
+        return self(features[:, [NAMES.index(name) for name in self.names]])
 
 
 def standardise(
@@ -91,11 +96,18 @@ def models() -> dict[str, Model]:
     return out
 
 
-def probability(name: str, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the probability that each candidate is an onset of the model's phase."""
+def first_look(name: str, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logit that each candidate is an onset of the model's phase, by itself."""
     if not len(features):
         return np.zeros(0)
-    return 1.0 / (1.0 + np.exp(-np.clip(models()[name](features), -30, 30)))
+    return np.clip(models()[name].of(features), -_context.LIMIT, _context.LIMIT)
+
+
+def probability(name: str, related: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probability of each candidate from the features of the second look."""
+    if not len(related):
+        return np.zeros(0)
+    return 1.0 / (1.0 + np.exp(-np.clip(models()[f"{name}-second"](related), -30, 30)))
 
 
 def timing(
@@ -108,6 +120,6 @@ def timing(
     """
     if not len(features):
         return np.zeros(0), np.zeros(0)
-    bias = np.clip(models()[f"{phase}-bias"](features), -BIAS_S, BIAS_S)
-    sigma = np.clip(np.exp(models()[f"{phase}-sigma"](features)), *SIGMA_S)
+    bias = np.clip(models()[f"{phase}-bias"].of(features), -BIAS_S, BIAS_S)
+    sigma = np.clip(np.exp(models()[f"{phase}-sigma"].of(features)), *SIGMA_S)
     return bias, np.hypot(sigma, 0.3 / sampling_rate_hz)

@@ -48,7 +48,7 @@ def find(data: NDArray[np.float32], mask: NDArray[np.bool_], bank: Bank) -> dict
     fs = bank.sampling_rate_hz
     curves = {}
     for key, (own, _, n_components) in groups.items():
-        energy = np.square(filtered[: bank.n_octaves, own]).sum(axis=1)
+        energy = _energy(filtered[: bank.n_octaves, own])
         dof = 2.0 * widths[: bank.n_octaves] / fs * n_components
         curves[key] = [characteristic(energy, dof, fs, a, b) for a, b, _ in SCALES]
     best = {key: np.max(curve, axis=0) for key, curve in curves.items()}
@@ -57,9 +57,11 @@ def find(data: NDArray[np.float32], mask: NDArray[np.bool_], bank: Bank) -> dict
         centres = _centres(curves[key], fs)
         limits = np.concatenate([[0], centres[:-1] + round(GUARD_S * fs)])[: len(centres)]
         dof = 2.0 * widths / fs * n_components
-        mine = np.ascontiguousarray(filtered[:, own])
-        onset, used, split, spread = refine(mine, dof, fs, centres, limits)
-        keep = _unique(onset, split) & ~_after_flat(data[own], onset, fs)
+        onset, used, split, spread = refine(
+            filtered, (own.start, own.stop), dof, fs, centres, limits
+        )
+        keep = _unique(onset, split)
+        keep = keep[~_after_flat(data[own], onset[keep], fs)]
         onset, used, split, spread = onset[keep], used[keep], split[keep], spread[keep]
         rest = best.get("H" if key == "Z" else "Z", np.zeros(data.shape[1]))
         features = measure(
@@ -70,6 +72,14 @@ def find(data: NDArray[np.float32], mask: NDArray[np.bool_], bank: Bank) -> dict
     return out
 
 
+def _energy(filtered: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the squares summed over components."""
+    energy = np.square(filtered[:, 0])
+    for c in range(1, filtered.shape[1]):
+        energy += np.square(filtered[:, c])
+    return energy
+
+
 def _centres(curves: list[NDArray[np.float64]], fs: float) -> NDArray[np.int64]:
     found = [
         local_maxima(curve, round(radius * fs), THRESHOLD)
@@ -78,14 +88,12 @@ def _centres(curves: list[NDArray[np.float64]], fs: float) -> NDArray[np.int64]:
     return np.unique(np.concatenate(found))
 
 
-def _unique(onset: NDArray[np.int64], split: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return a mask that keeps, of candidates timed at one sample, the one with the best split."""
+def _unique(onset: NDArray[np.int64], split: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return indices in order of onset; of several at one sample the one with the best split."""
     order = np.lexsort((-split, onset))
-    keep = np.zeros(len(onset), dtype=bool)
     first = np.ones(len(onset), dtype=bool)
     first[1:] = onset[order][1:] != onset[order][:-1]
-    keep[order[first]] = True
-    return keep
+    return order[first]
 
 
 def _after_flat(

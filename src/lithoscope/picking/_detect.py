@@ -15,16 +15,19 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 #: Windows after and before t, and distance between maxima (s): sharp for onsets close to
 #: another or in coda, long for weak ones.
 SCALES = ((0.3, 1.0, 0.2), (0.8, 3.0, 0.3), (2.0, 8.0, 0.5))
 #: Shortest windows at the edges of a record (s).
 MIN_BEFORE_S, MIN_AFTER_S = 0.5, 0.3
+#: Rises of power outside this range count as none, or as the upper end.
+MIN_RISE, MAX_RISE = 1.5, 1e8
 
 
 @njit(cache=True)
-def window_sums(energy, width):
+def window_sums(energy: NDArray, width: int) -> NDArray:
     """Return ``s[t] = sum(energy[t : t + width])`` for every full window.
 
     Sums of block prefixes and suffixes (van Herk 1992): nothing is subtracted, so a large event
@@ -53,12 +56,14 @@ def window_sums(energy, width):
 
 
 @njit(cache=True)
-def _gain(ratio, n1, n2):
+def _gain(ratio: float, n1: float, n2: float) -> float:
     return 0.5 * ((n1 + n2) * np.log((n1 + n2 * ratio) / (n1 + n2)) - n2 * np.log(ratio))
 
 
 @njit(cache=True)
-def characteristic(energy, dof_per_sample, fs, after_s, before_s):
+def characteristic(
+    energy: NDArray, dof_per_sample: NDArray, fs: float, after_s: float, before_s: float
+) -> NDArray:
     """Return the log likelihood ratio of a rise of power at every sample, summed over bands.
 
     Parameters
@@ -84,19 +89,26 @@ def characteristic(energy, dof_per_sample, fs, after_s, before_s):
         backward = window_sums(e, before)
         head = np.cumsum(e[: min(before, n)])
         tail = np.cumsum(e[max(n - after, 0) :][::-1])
+        factor = MIN_RISE * after / before
         for t in range(min_before, n - min_after):
-            k1 = min(t, before)
-            k2 = min(n - t, after)
-            back = backward[t - before] if t >= before else head[t - 1]
-            front = forward[t] if n - t >= after else tail[k2 - 1]
-            if front * k1 > 1.5 * back * k2:
-                ratio = min(front * k1 / max(back * k2, 1e-300), 1e8)
-                total[t] += _gain(ratio, dof * k1, dof * k2)
+            if before <= t <= n - after:
+                k1, k2 = before, after
+                back, front = backward[t - before], forward[t]
+                if front <= factor * back:
+                    continue
+            else:
+                k1, k2 = min(t, before), min(n - t, after)
+                back = backward[t - before] if t >= before else head[t - 1]
+                front = forward[t] if n - t >= after else tail[k2 - 1]
+                if front * k1 <= MIN_RISE * back * k2:
+                    continue
+            ratio = min(front * k1 / max(back * k2, 1e-300), MAX_RISE)
+            total[t] += _gain(ratio, dof * k1, dof * k2)
     return total
 
 
 @njit(cache=True)
-def local_maxima(values, radius, threshold):
+def local_maxima(values: NDArray, radius: int, threshold: float) -> NDArray:
     """Return indices whose value is over ``threshold`` and the largest within ``radius``.
 
     The choice at a sample depends on no sample farther than ``radius``; ties go to the earlier.

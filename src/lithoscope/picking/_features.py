@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 #: Reach of the features before and after an onset (s).
 BEFORE_S, AFTER_S = 20.0, 10.0
@@ -39,7 +40,7 @@ NAMES = (
 
 
 @njit(cache=True)
-def _mean(x, first, last):
+def _mean(x: NDArray, first: int, last: int) -> float:
     """Return the mean over samples of the energy summed over components, 0 for an empty window."""
     first = max(first, 0)
     last = min(last, x.shape[1])
@@ -53,7 +54,7 @@ def _mean(x, first, last):
 
 
 @njit(cache=True)
-def _strongest(x, first, last, width):
+def _strongest(x: NDArray, first: int, last: int, width: int) -> float:
     """Return the largest mean energy in consecutive windows of ``width`` within [first, last)."""
     best = 0.0
     at = first
@@ -65,7 +66,7 @@ def _strongest(x, first, last, width):
 
 
 @njit(cache=True)
-def _quietest(x, onset, width, count):
+def _quietest(x: NDArray, onset: int, width: int, count: int) -> float:
     best = -1.0
     for j in range(count):
         last = onset - j * width
@@ -78,7 +79,7 @@ def _quietest(x, onset, width, count):
 
 
 @njit(cache=True)
-def _ratio(a, b):
+def _ratio(a: float, b: float) -> float:
     """Return ln(a / b), held within +-20; 0 where either is missing."""
     if a <= 0.0 or b <= 0.0:
         return 0.0
@@ -86,7 +87,7 @@ def _ratio(a, b):
 
 
 @njit(cache=True)
-def _polarisation(x, first, last):
+def _polarisation(x: NDArray, first: int, last: int) -> tuple[float, float]:
     """Return (linearity, vertical part of the first axis) of ``(3, n)`` samples in a window."""
     last = min(last, x.shape[1])
     cov = np.zeros((3, 3))
@@ -105,7 +106,9 @@ def _polarisation(x, first, last):
 
 
 @njit(cache=True)
-def _pitch(filtered, own, n_octaves, centres, first, last):
+def _pitch(
+    filtered: NDArray, own: slice, n_octaves: int, centres: NDArray, first: int, last: int
+) -> float:
     """Return ln of the energy-weighted mean of the octaves' centre frequencies."""
     weight, total = 1e-300, 0.0
     for b in range(n_octaves):
@@ -117,8 +120,19 @@ def _pitch(filtered, own, n_octaves, centres, first, last):
 
 @njit(cache=True)
 def measure(
-    filtered, own, other, n_octaves, centres, fs, onsets, used, split, spread, gain, gain_other
-):
+    filtered: NDArray,
+    own: slice,
+    other: slice,
+    n_octaves: int,
+    centres: NDArray,
+    fs: float,
+    onsets: NDArray,
+    used: NDArray,
+    split: NDArray,
+    spread: NDArray,
+    gain: NDArray,
+    gain_other: NDArray,
+) -> NDArray:
     """Return ``(candidates, features)`` in the order of `NAMES`.
 
     Parameters
@@ -151,7 +165,7 @@ def measure(
         f[5] = np.log1p(np.max(gain_other[low:high]))
         f[6] = np.log1p(split[i])
         f[7] = np.log(max(spread[i], 0.2) / fs)
-        f[8] = _ratio(before, _quietest(mine, t, second, int(20)))
+        f[8] = _ratio(before, _quietest(mine, t, second, 20))
         f[9] = _ratio(_strongest(mine, t + half, t + 10 * second, half), after)
         f[10] = _ratio(after, _strongest(mine, t - 10 * second, t - half // 4, half))
         f[11] = _ratio(_mean(mine, t + half, t + 3 * half), after)

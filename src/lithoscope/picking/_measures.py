@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,11 +76,7 @@ def _first_motion(z: NDArray[np.float64], onset: int, fs: float) -> int:
     piece = z[max(onset - early, 0) : onset + late]
     turns = np.flatnonzero(np.diff(np.sign(piece)) != 0)
     edges = np.concatenate([[0], turns + 1, [len(piece)]])
-    peaks = [
-        float(piece[a:b][np.argmax(np.abs(piece[a:b]))])
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-        if b > a
-    ]
+    peaks = [float(piece[a:b][np.argmax(np.abs(piece[a:b]))]) for a, b in pairwise(edges) if b > a]
     for now, following in zip(peaks, [*peaks[1:], 0.0], strict=True):
         if abs(now) > level:
             return int(np.sign(now)) if abs(now) >= CLEAN * abs(following) else 0

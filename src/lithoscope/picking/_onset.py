@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 
 @njit(cache=True)
-def _split(filtered, first, last, dof, margin):
+def _split(
+    filtered: NDArray, first: int, last: int, dof: float, margin: int
+) -> tuple[float, int, float]:
     """Return (largest L, its sample, spread of the posterior in samples) for one band."""
     n = last - first
     total = 0.0
@@ -54,13 +57,22 @@ def _split(filtered, first, last, dof, margin):
 
 
 @njit(cache=True)
-def refine(filtered, dof, sampling_rate, centres, limits):
+def refine(
+    filtered: NDArray,
+    own: tuple[int, int],
+    dof: NDArray,
+    fs: float,
+    centres: NDArray,
+    limits: NDArray,
+) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Return onsets near ``centres``: sample, filter used, log likelihood ratio, spread (samples).
 
     Parameters
     ----------
     filtered
-        ``(filters, components, n)``; only the components to time on.
+        ``(filters, 3, n)`` output of the bank.
+    own
+        First and one past the last component to time on.
     dof
         ``(filters,)`` degrees of freedom per sample of all components together.
     centres
@@ -74,18 +86,19 @@ def refine(filtered, dof, sampling_rate, centres, limits):
     used = np.zeros(m, dtype=np.int64)
     gain = np.zeros(m)
     spread = np.zeros(m)
-    margin = max(2, int(0.04 * sampling_rate + 0.5))
+    margin = max(2, int(0.04 * fs + 0.5))
     for i in range(m):
-        for step in range(2):
-            back, ahead = (1.5, 0.7) if step == 0 else (1.0, 0.4)
-            first = max(onset[i] - int(back * sampling_rate), limits[i], 0)
-            last = min(onset[i] + int(ahead * sampling_rate), n)
-            best = -1.0
-            chosen = onset[i]
-            for b in range(filtered.shape[0]):
-                value, at, width = _split(filtered[b], first, last, dof[b], margin)
-                if value > best:
-                    best, chosen = value, at
-                    used[i], gain[i], spread[i] = b, value, width
-            onset[i] = chosen
+        first = max(centres[i] - int(1.5 * fs), limits[i], 0)
+        last = min(centres[i] + int(0.7 * fs), n)
+        best = -1.0
+        for b in range(filtered.shape[0]):
+            value, at, _ = _split(filtered[b, own[0] : own[1]], first, last, dof[b], margin)
+            if value > best:
+                best, onset[i], used[i] = value, at, b
+        b = used[i]
+        first = max(onset[i] - int(1.0 * fs), limits[i], 0)
+        last = min(onset[i] + int(0.4 * fs), n)
+        gain[i], at, spread[i] = _split(filtered[b, own[0] : own[1]], first, last, dof[b], margin)
+        if gain[i] > 0.0:
+            onset[i] = at
     return onset, used, gain, spread

@@ -14,6 +14,7 @@ from lithoscope.constants import NS_PER_S
 from lithoscope.picking import _calibration, _measures
 from lithoscope.picking._bank import design
 from lithoscope.picking._candidates import Candidates, find
+from lithoscope.picking._context import relate
 from lithoscope.picking.settings import ClassicalPickerSettings
 from lithoscope.waveforms import Record, resample
 
@@ -180,9 +181,8 @@ class ClassicalPicker:
         bank = design(fs)
         groups = find(data, record.mask, bank)
         apart = round(self.settings.apart_s * fs)
-        for phase, key, model in _roles(groups):
+        for phase, key, values in classify(groups, fs):
             c = groups[key]
-            values = _calibration.probability(model, c.features)
             keep = _most_probable(c.onset, values, apart) & (values >= SHOWN)
             keep &= (c.onset + first >= begin) & (c.onset + first < end)
             bias, sigma = _calibration.timing(phase, c.features, fs)
@@ -201,12 +201,22 @@ class ClassicalPicker:
                 )
 
 
-def _roles(groups: dict[str, Candidates]) -> list[tuple[str, str, str]]:
-    """Return (phase, group of components, model) for the components at hand."""
-    if len(groups) == 2:
-        return [("P", "Z", "P3"), ("S", "H", "S3")]
-    key = next(iter(groups))
-    return [("P", key, "P1"), ("S", key, "S1")]
+def classify(
+    groups: dict[str, Candidates], sampling_rate_hz: float
+) -> list[tuple[str, str, NDArray[np.float64]]]:
+    """Return, for P and S, the group of components it is timed on and its probabilities."""
+    three = len(groups) == 2
+    key_p, key_s = ("Z", "H") if three else (next(iter(groups)),) * 2
+    name_p, name_s = ("P3", "S3") if three else ("P1", "S1")
+    p, s = groups[key_p], groups[key_s]
+    first_p = _calibration.first_look(name_p, p.features)
+    first_s = _calibration.first_look(name_s, s.features)
+    related_p = relate(p.onset, first_p, s.onset, first_s, sampling_rate_hz)
+    related_s = relate(s.onset, first_s, p.onset, first_p, sampling_rate_hz)
+    return [
+        ("P", key_p, _calibration.probability(name_p, related_p)),
+        ("S", key_s, _calibration.probability(name_s, related_s)),
+    ]
 
 
 def _rounded(time_ns: float) -> int:

@@ -11,25 +11,25 @@ class ClassicalPickerSettings(Settings):
     """What a user may change; everything else follows from the data or was fitted to labels."""
 
     p_threshold: float = Field(
-        0.3, ge=0.01, le=1.0, description="Smallest probability of a P pick that is kept."
+        default=0.3, ge=0.01, le=1.0, description="Smallest probability of a P pick that is kept."
     )
     s_threshold: float = Field(
-        0.3, ge=0.01, le=1.0, description="Smallest probability of an S pick that is kept."
+        default=0.3, ge=0.01, le=1.0, description="Smallest probability of an S pick that is kept."
     )
     single_threshold: float = Field(
-        0.4,
+        default=0.4,
         ge=0.01,
         le=1.0,
         description="The same for S picks where only the vertical (or no vertical) was recorded.",
     )
     apart_s: float = Field(
-        0.4,
+        default=0.4,
         ge=0.05,
         le=5.0,
         description="Of two onsets of one phase closer than this, the more probable one is kept.",
     )
     chunk_s: float = Field(
-        600.0,
+        default=1200.0,
         ge=60.0,
         le=86400.0,
         description="Length of the pieces a record is worked on in; bounds memory, "
