@@ -99,6 +99,8 @@ def read_header(path: Path) -> FileHeader:
         for trace in stream
     )
     name = str(stream[0].stats.get("_format", "")) if len(stream) else ""
+    if name == "MSEED" and path.stat().st_size % stream[0].stats.mseed.record_length:
+        complaints = (*complaints, "the file ends inside a record")
     return FileHeader(path, name, digest, traces, complaints)
 
 

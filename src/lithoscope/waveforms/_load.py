@@ -87,10 +87,13 @@ def _read_file(
     options: dict[str, Any] = {"format": form} if form else {}
     if form == "MSEED":
         options["sourcename"] = station + "?"
+    first_ns, last_ns = -np.inf, np.inf
     if start_ns > min(p.start_ns for _, p in pieces):
-        options["starttime"] = UTCDateTime(ns=start_ns - margin)
+        first_ns = start_ns - margin
+        options["starttime"] = UTCDateTime(ns=first_ns)
     if end_ns < max(s.run.time_ns(p.stop) for s, p in pieces):
-        options["endtime"] = UTCDateTime(ns=end_ns + margin)
+        last_ns = end_ns + margin
+        options["endtime"] = UTCDateTime(ns=last_ns)
     try:
         stream, _ = read_quietly(Path(path), **options)
     except DataError as error:
@@ -99,7 +102,7 @@ def _read_file(
     free = list(pieces)
     out = []
     for trace in stream:
-        owner = _owner(trace, free)
+        owner = _owner(trace, free, first_ns, last_ns)
         if owner is None:
             continue
         free.remove(owner)
@@ -116,20 +119,22 @@ def _read_file(
     return out
 
 
-def _owner(trace: Any, free: list[tuple[Samples, Piece]]) -> tuple[Samples, Piece] | None:
-    """Return the indexed piece that a trace as read belongs to."""
-    channel, start_ns = channel_code(trace), trace.stats.starttime.ns
+def _owner(
+    trace: Any, free: list[tuple[Samples, Piece]], first_ns: float, last_ns: float
+) -> tuple[Samples, Piece] | None:
+    """Return the indexed piece, cut to the times asked for, that a trace as read fits best."""
+    channel = channel_code(trace)
+    start_ns, end_ns = trace.stats.starttime.ns, trace.stats.endtime.ns
+    best, smallest = None, np.inf
     for samples, piece in free:
         rate = samples.run.rate_hz
         slack = 0.5 * NS_PER_S / rate
-        end_ns = piece.start_ns + offset_ns(piece.n_samples - 1, rate)
-        if (
-            samples.run.channel == channel
-            and start_ns >= piece.start_ns - slack
-            and trace.stats.endtime.ns <= end_ns + slack
-        ):
-            return samples, piece
-    return None
+        low, high = piece.start_ns, piece.start_ns + offset_ns(piece.n_samples - 1, rate)
+        if samples.run.channel == channel and low - slack <= start_ns and end_ns <= high + slack:
+            misfit = abs(start_ns - max(low, first_ns)) + abs(end_ns - min(high, last_ns))
+            if misfit < smallest:
+                best, smallest = (samples, piece), misfit
+    return best
 
 
 def _fill(samples: Samples, parts: list[_Part]) -> list[dict[str, Any]]:
