@@ -259,6 +259,15 @@ def test_microseism_does_not_hide_a_small_event():
     assert np.isnan(without["magnitude"].iloc[0]) or without["magnitude"].iloc[0] > truth + 0.3
 
 
+def test_a_horizontal_that_hardly_moves_is_noticed():
+    network = shaken()
+    whole = network.read("XX.A..HH", network.start, network.start + 400 * S)[0].data.copy()
+    whole[2] /= 30.0
+    network.changes["XX.A..HH"] = {"data": whole}
+    rows = measure(network)[1].set_index("station")
+    assert rows.loc["XX.A..HH", "reason"] == "horizontals disagree: by a factor of 30"
+
+
 def test_a_clipped_sensor_gives_way_to_the_strong_motion_sensor():
     network = shaken(changes={"XX.A..HH": {"clipped": np.array([True, True, True])}})
     network.distances_km["XX.A..HN"] = 12.0

@@ -260,6 +260,9 @@ class _Event:
         }
         if not good:
             return out | {"reason": largest.reason}
+        ratio = largest.amplitude_mm / min(a.amplitude_mm for a in good)
+        if ratio > settings.max_horizontal_ratio:
+            return out | {"reason": f"horizontals disagree: by a factor of {ratio:.0f}"}
         log_amplitude = float(np.mean([np.log10(a.amplitude_mm) for a in good]))
         correction = settings.correction(code) + (settings.vertical_correction if vertical else 0.0)
         return out | {

@@ -66,6 +66,12 @@ class MagnitudeSettings(Settings):
         description="Another event may disturb this one if it has at least this part of its "
         "number of arrivals.",
     )
+    max_horizontal_ratio: float = Field(
+        default=10.0,
+        gt=1,
+        description="Where one horizontal has this many times the other's amplitude, one of them "
+        "does not work and the station is refused.",
+    )
     vertical: Literal["fallback", "never"] = Field(
         default="fallback",
         description="Use the vertical (as type MLv) where no horizontal exists, or never.",
