@@ -12,6 +12,7 @@ from lithoscope.report.page import Section, figure, fixed, grid, paragraph, rows
 from lithoscope.report.svg import Plot, padded
 from lithoscope.seismicity import wadati
 
+_MAX_DOTS = 4000
 MAX_ROWS = 60  # stations in a plot with one row each; tables hold all
 
 
@@ -35,9 +36,10 @@ def wadati_section(context: Context) -> Section:
     )
     ends = np.array([0.0, x_high])
     plot.line(ends, (fit.vp_vs - 1) * ends, "line fit")
-    good = fit.weight >= 0.5
-    plot.dots(fit.p_travel_s[good], fit.s_minus_p_s[good], 2.2, "dot p")
-    plot.dots(fit.p_travel_s[~good], fit.s_minus_p_s[~good], 2.6, "dot hollow")
+    every = -(-fit.n_pairs // _MAX_DOTS)
+    good, drawn = fit.weight >= 0.5, np.arange(fit.n_pairs) % every == 0
+    for mask, radius, css in ((good, 2.2, "dot p"), (~good, 2.6, "dot hollow")):
+        plot.dots(fit.p_travel_s[mask & drawn], fit.s_minus_p_s[mask & drawn], radius, css)
     plot.legend(
         [("line fit", f"Vp/Vs = {fit.vp_vs:.3f} ± {fit.sigma:.3f}"), ("dot p", "pair of P and S")],
         right=False,
@@ -48,6 +50,8 @@ def wadati_section(context: Context) -> Section:
         f"down-weighted (hollow below one half). Needs neither the velocity model nor the "
         f"catalogue's origin times."
     )
+    if every > 1:
+        caption += f" One pair in {every} is drawn; all are used."
     facts = [
         ("Vp/Vs", f"{fit.vp_vs:.3f} ± {fit.sigma:.3f}", "1 sigma: pick sigmas times the scatter"),
         ("Scatter", f"{fit.scatter:.2f}", "misfit over what the pick sigmas predict, 1 at least"),
@@ -107,7 +111,7 @@ def residual_section(context: Context) -> Section:
     listing = table(
         header, rows, caption="Residuals per station (observed − predicted)", numeric=(2, 3, 4, 5)
     )
-    figures = grid(_per_station(stats), _histogram(context.arrivals) + listing)
+    figures = grid(_per_station(stats), f"<div>{_histogram(context.arrivals)}{listing}</div>")
     return Section(anchor, title, figures)
 
 
@@ -123,8 +127,8 @@ def _per_station(stats: pd.DataFrame) -> str:
         "",
         "Residuals per station",
         f"Median and spread of the P and S residuals of {len(shown)} stations.",
-        height=64 + 19 * len(shown),
-        margins=(112, 14, 14, 44),
+        height=76 + 19 * len(shown),
+        margins=(112, 14, 28, 44),
     )
     plot.y_ticks = [(float(i), name) for i, name in enumerate(shown)]
     plot.line([0, 0], [-1, len(shown)], "line zero")
@@ -136,7 +140,7 @@ def _per_station(stats: pd.DataFrame) -> str:
         css = phase.lower()
         plot.segments(median - wide, y, median + wide, y, f"bar {css}")
         plot.dots(median, y, 3, f"dot {css}")
-    plot.legend([("dot p", "P"), ("dot s", "S")])
+    plot.legend_above([("dot p", "P"), ("dot s", "S")])
     more = f" The {MAX_ROWS} stations with most picks." if len(total) > MAX_ROWS else ""
     return figure(
         plot.svg(),
@@ -165,6 +169,7 @@ def _histogram(arrivals: pd.DataFrame) -> str:
         "Distribution of residuals",
         f"Histogram of {len(values)} residuals.",
         height=230,
+        counts="y",
     )
     entries = []
     for phase, count in counts.items():

@@ -39,5 +39,7 @@ def write_comparison(
     context = Context(catalog, comparison, None, None, None, settings)
     _, data = record_sections(context)
     start, end = (f"{t:%Y-%m-%d %H:%M:%S}" for t in comparison.span)
-    page = document(title, f"{start} to {end} UTC", [comparison_section(context)], script_safe(data))
+    page = document(
+        title, f"{start} to {end} UTC", [comparison_section(context)], script_safe(data)
+    )
     publish(Path(path), page)

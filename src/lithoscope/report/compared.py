@@ -50,7 +50,9 @@ def comparison_section(context: Context) -> Section:
     caption = "Differences of matched events; spread: 1.4826 median absolute deviations"
     summary = table(header, rows, caption=caption, numeric=(2, 3, 4, 5), tall=False)
     panels = [_histogram(c.matched, name, label) for name, label in _PANELS]
-    body = paragraph(words) + summary + grid(_map(context), *panels) + _tables(context)
+    beside = f"<div>{panels[0]}{panels[1]}</div>"
+    figures = grid(_map(context), beside) + grid(*panels[2:])
+    body = paragraph(words) + summary + figures + _tables(context)
     return Section("reference", "Comparison with the reference", body, "Reference")
 
 
@@ -71,6 +73,7 @@ def _histogram(matched: pd.DataFrame, name: str, label: str) -> str:
         label.split(",")[0],
         f"Histogram of {len(values)} matched events, median {np.median(values):.3g}.",
         height=220,
+        counts="y",
     )
     plot.boxes(edges[:-1], edges[1:], 0.0, count.astype(float), "fill bins")
     plot.line([np.median(values)] * 2, [0, count.max() * 1.15], "line ref")

@@ -36,6 +36,7 @@ def timeline_section(context: Context) -> Section:
         f"Number of events rising to {len(events)}.",
         _WIDE,
         220,
+        counts="y",
     )
     plot.x_ticks = ticks
     order = np.sort(seconds)
@@ -120,7 +121,9 @@ def magnitude_section(context: Context) -> Section:
                 "note",
             )
         )
-    parts = grid(_distribution_figure(found, n, context), _estimates(found) + "".join(notes))
+    parts = grid(
+        _distribution_figure(found, n, context), f"<div>{_estimates(found)}{''.join(notes)}</div>"
+    )
     return Section(anchor, title, parts, "Magnitudes")
 
 

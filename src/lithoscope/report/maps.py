@@ -121,12 +121,18 @@ def map_plot(context: Context, limits: tuple[_Range, _Range], title: str, descri
     plot.y_grid = False
     for east, north in lines:
         plot.line(east, north, "graticule")
-    length = float(nice_ticks(0, (e1 - e0) / 3, 1)[-1]) or (e1 - e0) / 4
+    length = round_length((e1 - e0) / 3)
     left, base = e0 + 0.04 * (e1 - e0), n0 + 0.04 * (n1 - n0)
     text = f"{length:g} km"
     plot.line([left, left + length], [base, base], "scalebar")
     plot.text(left + length / 2, base + 0.02 * (n1 - n0), text, "scaletext", "middle")
     return plot
+
+
+def round_length(longest: float) -> float:
+    """Return the largest of 1, 2, 5 times a power of ten that is not above ``longest``."""
+    power = 10.0 ** np.floor(np.log10(longest))
+    return float(next(m * power for m in (5, 2, 1) if m * power <= longest * (1 + 1e-9)))
 
 
 def _graticule(
@@ -272,7 +278,10 @@ def _depth_figure(
     deepest = float(np.max(np.append(shown, 1.0)))
     if len(ends_of_bars):
         deepest = max(deepest, min(float(np.quantile(ends_of_bars, 0.95)), 1.6 * deepest + 2))
-    shallowest = max(float(tops.min()), -6.0)
+    axis = context.station_plane[0 if ends[0] == "W" else 1]
+    height = -context.stations["elevation_m"].to_numpy(float) / 1000.0
+    in_frame = height[(axis >= limits[0]) & (axis <= limits[1]) & np.isfinite(height)]
+    shallowest = max(float(np.min(np.append(tops, in_frame))), -6.0)
     middle = (limits[0] + limits[1]) / 2
     plot = Plot(
         (limits[0] - middle, limits[1] - middle),
@@ -289,8 +298,6 @@ def _depth_figure(
     order = order[good[order]]
     extra = [f'class="{context.depth_class[i]}" data-e="{i}"' for i in order]
     plot.dots(along[order] - middle, depth[order], context.radius[order], "ev", extra=extra)
-    axis = context.station_plane[0 if ends[0] == "W" else 1]
-    height = -context.stations["elevation_m"].to_numpy(float) / 1000.0
     for a, z in zip(plot.x(axis - middle), plot.y(height), strict=True):
         if np.isfinite(a) and np.isfinite(z):
             plot.add(f'<path class="station" d="M{a:.1f} {z - 5:.1f}l5 9h-10z"/>')

@@ -178,6 +178,6 @@ def document(title: str, subtitle: str, sections: Sequence[Section], data: str) 
         f"<footer><p>Made by Lithoscope. This page is complete in itself and loads nothing.</p>"
         f"</footer>"
         f'<div id="tip" role="status" hidden></div>\n'
-        f'<script type="application/json" id="data">{data}</script>\n'
+        f'<script type="application/json" id="report-data">{data}</script>\n'
         f"<script>{script}</script></body></html>\n"
     )

@@ -43,7 +43,7 @@ def quality_section(context: Context) -> Section:
     listing = table(header, rows, caption="Picks per station", numeric=range(1, 8))
     body = grid(
         _per_station(counts),
-        _histograms(picks, used) + listing,
+        f"<div>{_histograms(picks, used)}{listing}</div>",
     )
     return Section(anchor, title, body)
 
@@ -72,9 +72,10 @@ def _per_station(counts: pd.DataFrame) -> str:
         "",
         "Picks per station",
         f"Bars of the picks of {len(shown)} stations: in events and not.",
-        height=64 + 17 * len(shown),
-        margins=(112, 14, 14, 44),
+        height=76 + 17 * len(shown),
+        margins=(112, 14, 28, 44),
         y_grid=False,
+        counts="x",
     )
     plot.y_ticks = [(float(i), str(name)) for i, name in enumerate(shown["station"])]
     rows = np.arange(len(shown), dtype=float)
@@ -89,7 +90,9 @@ def _per_station(counts: pd.DataFrame) -> str:
         ends = start + values
         plot.boxes(start[some], ends[some], rows[some] - 0.36, rows[some] + 0.36, css)
         start = ends
-    plot.legend([("fill p", "P in events"), ("fill s", "S in events"), ("fill rest", "unused")])
+    plot.legend_above(
+        [("fill p", "P in events"), ("fill s", "S in events"), ("fill rest", "unused")]
+    )
     more = f" The {MAX_ROWS} stations with most picks." if len(counts) > MAX_ROWS else ""
     return figure(plot.svg(), f"Picks in events and picks that fit no event.{more}")
 
@@ -148,6 +151,7 @@ def _histogram(
         names[1],
         f"Histogram of {len(values)} picks.",
         height=220,
+        counts="y",
     )
     if ticks is not None:
         plot.x_ticks = [(v, f"{v:g}") for v in ticks]
@@ -211,8 +215,8 @@ def _availability(context: Context) -> str:
         "Data availability",
         f"Bars of the times with data of {len(shown)} stations.",
         width=960,
-        height=64 + 16 * len(shown),
-        margins=(112, 14, 14, 44),
+        height=76 + 16 * len(shown),
+        margins=(112, 14, 28, 44),
         y_grid=False,
     )
     plot.x_ticks = time_ticks(int(x_range[0] * 1e9), int(x_range[1] * 1e9), 9)
@@ -229,7 +233,7 @@ def _availability(context: Context) -> str:
     )
     marked = _draw_problems(plot, context.catalog.problems, place)
     if marked:
-        plot.legend([("fill bins", "data"), ("fill warn", "problem reported")])
+        plot.legend_above([("fill bins", "data"), ("fill warn", "problem reported")])
         words += f" {marked} problems with a known time are marked; the table says what they are."
     more = f" The first {len(shown)} of {len(names)} stations." if len(names) > len(shown) else ""
     return figure(plot.svg("wide"), f"{words}{more}", "wide")

@@ -31,7 +31,7 @@ def nice_ticks(low: float, high: float, n: int = 6) -> NDArray[np.float64]:
         return np.array([low])
     raw = span / max(n, 1)
     power = 10.0 ** np.floor(np.log10(raw))
-    step = next(float(m) * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw * (1 - 1e-9))
+    step = next(float(m) * power for m in (1, 2, 5, 10) if m * power >= raw * (1 - 1e-9))
     return np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
 
 
@@ -77,6 +77,8 @@ class Plot:
         Size of the view box; on screen the figure scales to its column.
     log_y
         Logarithmic ordinate; limits and values must be positive.
+    counts
+        Axis ('x' or 'y') that counts things and gets whole numbers only.
     margins
         Left, right, top, bottom.
     """
@@ -90,6 +92,7 @@ class Plot:
     width: float = 460
     height: float = 300
     log_y: bool = False
+    counts: str = ""
     margins: tuple[float, float, float, float] = (56, 14, 14, 44)
     x_ticks: Sequence[tuple[float, str]] | None = None
     y_ticks: Sequence[tuple[float, str]] | None = None
@@ -188,15 +191,26 @@ class Plot:
     def legend(self, entries: Iterable[tuple[str, str]], *, right: bool = True) -> None:
         """List ``(css class, label)`` inside the frame's upper corner."""
         items = list(entries)
-        widest = max((len(label) for _, label in items), default=0)
-        left = self.width - self.margins[1] - 26 - 6.3 * widest if right else self.margins[0] + 10
+        wide = 6.9 * max((len(label) for _, label in items), default=0)
+        left = self.width - self.margins[1] - 28 - wide if right else self.margins[0] + 10
         top = self.margins[2] + 8
-        out = [
+        self._over.append(
             f'<rect class="legend" x="{left - 6:.1f}" y="{top - 5:.1f}" '
-            f'width="{6.3 * widest + 30:.1f}" height="{16 * len(items) + 6}" rx="3"/>'
-        ]
-        for i, (css, label) in enumerate(items):
-            y = top + 8 + 16 * i
+            f'width="{wide + 30:.1f}" height="{16 * len(items) + 6}" rx="3"/>'
+        )
+        self._keys([(left, top + 8 + 16 * i, *item) for i, item in enumerate(items)])
+
+    def legend_above(self, entries: Iterable[tuple[str, str]]) -> None:
+        """List ``(css class, label)`` in one line above the frame; leave a top margin of 28."""
+        left, rows = self.margins[0], []
+        for css, label in entries:
+            rows.append((left, self.margins[2] - 13.0, css, label))
+            left += 36 + 7.2 * len(label)
+        self._keys(rows)
+
+    def _keys(self, rows: list[tuple[float, float, str, str]]) -> None:
+        out = []
+        for left, y, css, label in rows:
             mark = f'<path d="M{left:.1f} {y:.1f}h14" class="{css}"/>'
             if css.startswith("fill"):
                 mark = f'<path d="M{left:.1f} {y - 5:.1f}h14v10h-14z" class="{css}"/>'
@@ -236,6 +250,8 @@ class Plot:
             return [(10.0**p, f"{10.0**p:,.0f}" if p >= 0 else f"{10.0**p:g}") for p in powers]
         room = self.width if axis == "x" else self.height
         values = nice_ticks(low, high, max(3, int(room / (75 if axis == "x" else 45))))
+        if axis == self.counts:
+            values = np.unique(np.round(values))
         step = float(values[1] - values[0]) if len(values) > 1 else 0.0
         return [(float(v), tick_label(float(v), step)) for v in values]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,14 @@ def filtered(
     high = min(high_hz, 0.4 * rate_hz)
     if low_hz >= 0.95 * high:
         return values - values.mean()
-    sos = butter(3, [low_hz, high], btype="bandpass", fs=rate_hz, output="sos")
+    sos = _design(rate_hz, low_hz, high)
     out, _ = sosfilt(sos, values, zi=sosfilt_zi(sos) * values[0])
     return np.asarray(out)
+
+
+@lru_cache(maxsize=64)
+def _design(rate_hz: float, low_hz: float, high_hz: float) -> NDArray[np.float64]:
+    return butter(3, [low_hz, high_hz], btype="bandpass", fs=rate_hz, output="sos")
 
 
 def component(record: Any, kind: str, azimuth_deg: float) -> NDArray[np.floating[Any]] | None:
