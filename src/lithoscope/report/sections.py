@@ -134,7 +134,7 @@ def _event(context: Context, index: int, columns: int) -> dict[str, Any]:
             {
                 "s": row.station,
                 "k": short_code(row.station),
-                "d": round(float(row.distance_km), 2),
+                "d": _json_number(row.distance_km, 2),
                 **traces,
                 "q": [[phase, round(float(t), 3)] for phase, t in times.items() if np.isfinite(t)],
                 "p": _picks_of(picked, row.station, origin_ns, context),
@@ -237,9 +237,12 @@ def _picks_of(
     for row in rows_of(picked[picked["station"] == station]):
         sigma = context.pick_sigma.get(row.pick_id, np.nan)
         numbers = [(row.time.value - origin_ns) / NS_PER_S, sigma, row.residual_s, row.weight]
-        safe = [round(float(v), 3) if np.isfinite(v) else None for v in numbers]
-        out.append([row.phase, *safe])
+        out.append([row.phase, *(_json_number(v, 3) for v in numbers)])
     return out
+
+
+def _json_number(value: float, digits: int) -> float | None:
+    return round(float(value), digits) if np.isfinite(value) else None
 
 
 def _other_picks(

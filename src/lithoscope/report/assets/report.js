@@ -148,7 +148,7 @@
       ctx.fillStyle = ink;
       ctx.fillText(row.k, left - 50, middle + 4);
       ctx.fillStyle = soft;
-      ctx.fillText(row.d.toFixed(row.d < 99.5 ? 1 : 0), left - 8, middle + 4);
+      ctx.fillText(row.d === null ? "–" : row.d.toFixed(row.d < 99.5 ? 1 : 0), left - 8, middle + 4);
       ctx.textAlign = "left";
       row.p.forEach((pick) => {
         if (!pick[2]) return;
