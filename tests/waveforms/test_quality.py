@@ -75,8 +75,23 @@ def test_stretches_against_a_plain_implementation():
             while b < 299 and values[b + 1] == value:
                 b += 1
             kind[i] = FLAT if b - a + 1 >= 5 else VALID
-        table = stretches(values, 5)
+        table = stretches(values, 5, 300)
         rebuilt = np.concatenate([np.full(b - a, k) for a, b, k in table])
         assert np.array_equal(rebuilt, kind)
         assert table[0, 0] == 0
         assert (table[1:, 0] == table[:-1, 1]).all()
+
+
+def test_zeros_put_in_for_missing_data_are_found():
+    values = np.rint(event(size=1.0)).astype(np.float32)
+    values[1000:1150] = 0.0
+    values[-200:] = 0.0
+    kinds = stretches(values, 3000, 100)
+    assert kinds.tolist() == [[0, 1000, 0], [1000, 1150, 2], [1150, 5800, 0], [5800, 6000, 2]]
+
+
+def test_zeros_of_a_quiet_coarse_recorder_stay():
+    values = np.zeros(6000, np.float32)
+    values[::70] = 1.0
+    values[3000:] += np.rint(event(3000, size=1.0))
+    assert stretches(values, 3000, 60).tolist() == [[0, 6000, 0]]

@@ -157,13 +157,25 @@ def index_archive(
     segments = pd.DataFrame(rows, columns=_COLUMNS).sort_values(
         ["channel", "starttime_ns", "n_samples", "file_digest"], ignore_index=True
     )
-    for _, part in segments.groupby("channel", sort=True):
-        problems += plan_runs(part)[1]
+    for station, part in segments.groupby("station", sort=True):
+        found = [plan_runs(rows)[1] for _, rows in part.groupby("channel", sort=True)]
+        problems += _shared(str(station), found)
     return Archive(segments, PROBLEMS.table(problems))
 
 
 def _problem(what: str, problem: str, detail: str, action: str, **times: Any) -> dict[str, Any]:
     return {"what": what, "problem": problem, "detail": detail, "action": action, **times}
+
+
+def _shared(station: str, found: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Join rows that say the same of all channels of a station."""
+    keys = ("problem", "detail", "action")
+    first = found[0]
+    if len(found) == 1 or any(
+        [[r[k] for k in keys] for r in f] != [[r[k] for k in keys] for r in first] for f in found
+    ):
+        return [row for rows in found for row in rows]
+    return [{**row, "what": station} for row in first]
 
 
 def _foreign_rows(foreign: list[tuple[Path, str]]) -> list[dict[str, Any]]:

@@ -16,11 +16,26 @@ _RAIL_LOW, _RAIL_HIGH = 0.95, 1.7
 
 
 @njit(cache=True)
-def stretches(values, flat_samples):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _moves(values, start, stop):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Tell whether a stretch varies by 2 counts a sample (by anything, if not integer)."""
+    total = 0.0
+    whole = True
+    for k in range(max(start, 1), min(stop, values.size)):
+        step = abs(values[k] - values[k - 1])
+        if not np.isfinite(step):
+            return True
+        total += step
+        whole = whole and values[k] == np.rint(values[k])
+    return total > (2.0 * (stop - start) if whole else 0.0)
+
+
+@njit(cache=True)
+def stretches(values, flat_samples, fill_samples):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Divide a trace into stretches: rows of start, stop, kind (0 valid, 1 missing, 2 flat).
 
-    Missing samples are not finite; a flat stretch repeats one value ``flat_samples`` times or
-    more.
+    Missing samples are not finite. A flat stretch repeats one value ``flat_samples`` times or
+    more, or zero ``fill_samples`` times or more between data that vary too much to do so (zeros
+    put in for missing data).
     """
     rows = []
     n = values.size
@@ -29,10 +44,16 @@ def stretches(values, flat_samples):  # type: ignore[no-untyped-def]  # pragma: 
     while i < n:
         value = values[i]
         j = i + 1
+        kind = 0
         if np.isfinite(value):
             while j < n and values[j] == value:
                 j += 1
-            kind = 2 if j - i >= flat_samples else 0
+            if j - i >= flat_samples:
+                kind = 2
+            elif value == 0.0 and j - i >= fill_samples:
+                before = i <= fill_samples or _moves(values, i - fill_samples, i)
+                after = j >= n - fill_samples or _moves(values, j + 1, j + 1 + fill_samples)
+                kind = 2 if before and after else 0
         else:
             while j < n and not np.isfinite(values[j]):
                 j += 1

@@ -44,10 +44,11 @@ def read_records(
 
     A record spans the longest time in which the same components have data. It ends where any of
     them has a gap, samples that are not finite, one value repeated for `flat_s` (a dead
-    component repeats it throughout), or a clock step; the others go on in the next record, with
-    the missing one masked. Samples are those of the files, as float32 (exact to 24 bits), no
-    mean removed. A component whose samples lie up to half a sampling interval off the vertical's
-    is put on the vertical's times; one of another sampling rate is resampled to the vertical's.
+    component repeats it throughout), zeros in place of data for `fill_s`, or a clock step; the
+    others go on in the next record, with the missing one masked. Samples are those of the files,
+    as float32 (exact to 24 bits), no mean removed. A component whose samples lie up to half a
+    sampling interval off the vertical's is put on the vertical's times; one of another sampling
+    rate is resampled to the vertical's.
 
     The result depends on the data and on the window alone: files cut elsewhere give the same
     records, and a shorter window gives the same samples at the same times. Memory is about 25
@@ -116,7 +117,7 @@ def _read_group(
     reference = group[0]
     rates = {run.rate_hz for run in group}
     # What lies this near outside the window decides what becomes of its edges.
-    pad_s = max(settings.flat_s, SEAM_S) + 2.0 / min(rates)
+    pad_s = max(settings.flat_s, SEAM_S) + 3.0 * settings.fill_s + 2.0 / min(rates)
     if len(rates) > 1:
         pad_s += max(half_width_s(r, reference.rate_hz) for r in rates)
     pad_ns = int(pad_s * NS_PER_S)
@@ -151,7 +152,7 @@ def _track(
 ) -> tuple[Track, list[dict[str, Any]]]:
     run, values, first = samples.run, samples.values, samples.first
     limit = min(max(round(settings.flat_s * run.rate_hz), 2), run.n_samples)
-    table = stretches(values, limit)
+    table = stretches(values, limit, max(round(settings.fill_s * run.rate_hz), 20))
     problems = []
     for kind, name in ((MISSING, "missing samples"), (FLAT, "flat")):
         rows = table[table[:, 2] == kind]

@@ -24,6 +24,11 @@ class WaveformSettings(Settings):
         gt=0,
         description="a component that repeats one value for this long counts as missing there",
     )
+    fill_s: float = Field(
+        default=1.0,
+        gt=0,
+        description="zeros repeated for this long between data that move count as a gap",
+    )
     clip_run_samples: int = Field(
         default=3, ge=2, description="equal samples in a row at an extreme value that make a rail"
     )
