@@ -21,8 +21,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-# Samples of turning depth per gradient layer before the root is refined; enough to separate the
-# branches of a triplication, since within one layer distance has at most one fold.
+# Samples of turning depth per gradient layer that look for the root before it is refined.
 _N_TURN = 24
 
 Array = NDArray[np.float64]
@@ -31,8 +30,8 @@ Array = NDArray[np.float64]
 @njit(cache=True)
 def layer_of(edge: Array, z: float) -> int:
     """Return the layer that holds z; on an interface, the one below."""
-    i = np.searchsorted(edge, z, side="right") - 1
-    return int(min(max(i, 0), edge.size - 2))
+    i = int(np.searchsorted(edge, z, side="right")) - 1
+    return min(max(i, 0), edge.size - 2)
 
 
 @njit(cache=True)
@@ -251,14 +250,19 @@ def via_below(
             best, slowness = _along(edge, vt, vb, upper, lower, top, v0, x, best, slowness)
             fastest = v0
         if vb[i] > fastest:
+            # A ray sinks less into its turning layer than half the distance it covers there.
+            bottom = min(edge[i + 1], top + 0.5 * x + 1e-9)
+            v1 = speed(edge, vt, vb, i, bottom)
             s0, f0 = 0.0, _turning(edge, vt, vb, upper, lower, i, top, fastest, x)[0]
             for k in range(1, _N_TURN + 1):
+                if v1 <= fastest:
+                    break
                 s1 = k / _N_TURN
-                v = fastest + (vb[i] - fastest) * s1 * s1
+                v = fastest + (v1 - fastest) * s1 * s1
                 f1 = _turning(edge, vt, vb, upper, lower, i, top, v, x)[0]
                 if f0 <= 0.0 < f1:
                     time, p = _refine(
-                        edge, vt, vb, upper, lower, i, top, fastest, vb[i], s0, f0, s1, f1, x
+                        edge, vt, vb, upper, lower, i, top, fastest, v1, s0, f0, s1, f1, x
                     )
                     if time < best:
                         best, slowness = time, p

@@ -1,0 +1,303 @@
+"""Build travel-time tables for a set of receivers, and check them against exact rays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lithoscope.errors import ModelError
+from lithoscope.traveltimes._levels import (
+    SIDE_KM,
+    UNREACHED,
+    depth_nodes,
+    direct_rows,
+    fill_windows,
+    level_terms,
+)
+from lithoscope.traveltimes.arrivals import first_arrivals
+from lithoscope.traveltimes.lookup import TableArrays, lookup_many
+from lithoscope.traveltimes.models import PHASES, Profile, VelocityModel
+
+_RECEIVER_ROUNDING_KM = 1e-4  # receivers within 5 cm share a row
+_N_DISTANCE_BINS = 96
+_N_DEPTH_BINS = 2048
+_N_CHECKS = 1500  # random points compared with exact rays, per phase
+_ATTEMPTS = 4
+
+
+@dataclass(frozen=True)
+class TravelTimeTables:
+    """First-arrival times from any depth and distance to a fixed set of receivers.
+
+    Attributes
+    ----------
+    model
+        What they were built from.
+    receiver_depth_km
+        Receivers, in the order of their index.
+    max_distance_km, min_depth_km, max_depth_km
+        Domain; outside it times are NaN.
+    tolerance_s
+        Largest error asked for.
+    error_s
+        Largest error met among random points when they were built.
+    arrays
+        What `lookup` takes inside Numba code.
+    """
+
+    model: VelocityModel
+    receiver_depth_km: NDArray[np.float64]
+    max_distance_km: float
+    min_depth_km: float
+    max_depth_km: float
+    tolerance_s: float
+    error_s: float
+    arrays: TableArrays
+
+    def times(
+        self, phase: str, receiver: ArrayLike, distance_km: ArrayLike, depth_km: ArrayLike
+    ) -> NDArray[np.float64]:
+        """Return times in s for broadcast arrays of receiver index, distance and depth."""
+        return self.derivatives(phase, receiver, distance_km, depth_km)[0]
+
+    def derivatives(
+        self, phase: str, receiver: ArrayLike, distance_km: ArrayLike, depth_km: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return (time_s, dt/ddistance, dt/ddepth in s/km); NaN outside the domain."""
+        if phase not in PHASES:
+            raise ModelError(f"phase '{phase}' is unknown; use 'P' or 'S'")
+        who, x, z = np.broadcast_arrays(
+            np.asarray(receiver, np.int64),
+            np.asarray(distance_km, float),
+            np.asarray(depth_km, float),
+        )
+        shape = x.shape
+        n = len(self.receiver_depth_km)
+        if who.size and not (who.min() >= 0 and who.max() < n):
+            raise ModelError(f"receiver index {who.max()} is out of range; there are {n} receivers")
+        out = np.empty((3, x.size))
+        who, x, z = (np.ascontiguousarray(v).ravel() for v in (who, x, z))
+        lookup_many(self.arrays, PHASES.index(phase), who, x, z, out)
+        time, t_x, t_z = out.reshape(3, *shape)
+        return time, t_x, t_z
+
+
+def build_tables(
+    model: VelocityModel,
+    receiver_depth_km: ArrayLike,
+    *,
+    max_distance_km: float,
+    min_depth_km: float,
+    max_depth_km: float,
+    tolerance_s: float = 5e-4,
+) -> TravelTimeTables:
+    """Tabulate first P and S arrivals for a set of receivers.
+
+    Parameters
+    ----------
+    model
+        Velocities.
+    receiver_depth_km
+        Depth of each receiver (km below sea level; -elevation_m / 1000); equal ones share work.
+    max_distance_km
+        Largest epicentral distance.
+    min_depth_km, max_depth_km
+        Range of source depths; receivers may lie outside it.
+    tolerance_s
+        Largest allowed difference from exact rays; the tables are refined until random points
+        agree within it.
+
+    Raises
+    ------
+    ModelError
+        If the domain is empty or not finite, there is no receiver, or the tolerance cannot be met.
+    """
+    receivers = np.atleast_1d(np.asarray(receiver_depth_km, float)).ravel()
+    _check_domain(receivers, max_distance_km, min_depth_km, max_depth_km, tolerance_s)
+    rounded = np.round(receivers / _RECEIVER_ROUNDING_KM) * _RECEIVER_ROUNDING_KM
+    rows, row = np.unique(rounded, return_inverse=True)
+    worst = np.inf
+    for attempt in range(_ATTEMPTS):
+        scale, n_w = 0.6**attempt, 192 * 2**attempt + 1
+        arrays = _tabulate(
+            model, rows, row, max_distance_km, min_depth_km, max_depth_km, tolerance_s, scale, n_w
+        )
+        tables = TravelTimeTables(
+            model,
+            receivers,
+            float(max_distance_km),
+            float(min_depth_km),
+            float(max_depth_km),
+            tolerance_s,
+            np.nan,
+            arrays,
+        )
+        worst = _largest_error(tables)
+        if worst <= 0.9 * tolerance_s:
+            object.__setattr__(tables, "error_s", worst)
+            return tables
+    raise ModelError(
+        f"travel-time tables of model '{model.name}' are off by {worst:.1e} s where "
+        f"{tolerance_s:.1e} s is allowed; allow more or smooth the model"
+    )
+
+
+def _check_domain(
+    receivers: NDArray[np.float64], distance: float, upper: float, lower: float, tolerance: float
+) -> None:
+    if receivers.size == 0 or not np.all(np.isfinite(receivers)):
+        raise ModelError("travel-time tables need at least one receiver with a finite depth in km")
+    if not (np.isfinite(distance) and distance > 0):
+        raise ModelError(f"max_distance_km = {distance:g}; a positive distance is required")
+    if not (np.isfinite(upper) and np.isfinite(lower) and lower - upper > 1e-3):
+        raise ModelError(
+            f"depths from {upper:g} to {lower:g} km; min_depth_km must be less than max_depth_km"
+        )
+    if not tolerance > 0:
+        raise ModelError(f"tolerance_s = {tolerance:g}; a positive time is required")
+
+
+def _tabulate(
+    model: VelocityModel,
+    rows: NDArray[np.float64],
+    row: NDArray[np.intp],
+    distance: float,
+    upper: float,
+    lower: float,
+    tolerance: float,
+    scale: float,
+    n_w: int,
+) -> TableArrays:
+    profiles = (model.profile("P"), model.profile("S"))
+    top = min(upper, float(rows.min()), float(model.depth_km[0])) - 1.0
+    node = depth_nodes(profiles, upper, lower, tolerance, scale)
+    levels = [_levels(p, node, rows, top, lower, distance, tolerance, scale) for p in profiles]
+    n_levels = max(len(v[0]) for v in levels)
+    shape = (2, len(rows), len(node) - 1, _N_DISTANCE_BINS, 2)
+    direct = np.empty((2, len(rows), len(node), n_w), np.float32)
+    slowness = np.zeros((2, n_levels))
+    terms = [
+        np.full((2, n, n_levels), UNREACHED) for n in (len(node), len(node), len(rows), len(rows))
+    ]
+    window = np.zeros(shape, np.uint16)
+    for phase, profile in enumerate(profiles):
+        edge, v_top, v_bottom = profile.edge_km, profile.v_top, profile.v_bottom
+        direct_rows(edge, v_top, v_bottom, rows, node, direct[phase])
+        p, *parts = levels[phase]
+        slowness[phase, : len(p)] = p
+        for target, part in zip(terms, parts, strict=True):
+            target[phase, :, : len(p)] = part
+        fill_windows(p, parts[0], parts[1], parts[2], parts[3], distance, window[phase])
+    cell = np.clip(np.searchsorted(node, rows, side="right") - 1, -1, len(node) - 2)
+    cell[rows > lower] = -1
+    bins = np.linspace(upper, lower, _N_DEPTH_BINS, endpoint=False)
+    start = np.clip(np.searchsorted(node, bins, side="right") - 1, 0, len(node) - 2)
+    node_time, node_distance, row_time, row_distance = terms
+    return TableArrays(
+        row=row.astype(np.int32),
+        row_depth=rows,
+        row_cell=cell.astype(np.int32),
+        row_slowness=np.stack([1.0 / p.velocity(rows) for p in profiles]),
+        node=node,
+        depth_bin=start.astype(np.int32),
+        direct=direct,
+        level_slowness=slowness,
+        node_time=node_time,
+        node_distance=node_distance,
+        row_time=row_time,
+        row_distance=row_distance,
+        window=window,
+        limits=np.array([distance, upper, lower], float),
+    )
+
+
+def _levels(
+    profile: Profile,
+    node: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    top: float,
+    lower: float,
+    distance: float,
+    tolerance: float,
+    scale: float,
+) -> tuple[NDArray[np.float64], ...]:
+    """Return slowness, node times and distances, row times and distances of the useful levels."""
+    level, v, previous, previous_v, entry = _candidates(
+        profile, node, top, lower, distance, tolerance, scale
+    )
+    kernel = (profile.edge_km, profile.v_top, profile.v_bottom)
+
+    def terms(depth: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        x, tau = np.empty((len(depth), len(level))), np.empty((len(depth), len(level)))
+        level_terms(*kernel, depth, level, v, previous, previous_v, entry, x, tau)
+        return tau, x
+
+    node_time, node_distance = terms(node)
+    row_time, row_distance = terms(rows)
+    useful = node_distance.min(axis=0) + row_distance.min(axis=0) <= distance
+    order = np.flatnonzero(useful)[np.argsort(v[useful], kind="stable")]
+    return (
+        1.0 / v[order],
+        np.ascontiguousarray(node_time[:, order]),
+        np.ascontiguousarray(node_distance[:, order]),
+        np.ascontiguousarray(row_time[:, order]),
+        np.ascontiguousarray(row_distance[:, order]),
+    )
+
+
+def _candidates(
+    profile: Profile,
+    node: NDArray[np.float64],
+    top: float,
+    lower: float,
+    distance: float,
+    tolerance: float,
+    scale: float,
+) -> tuple[NDArray[np.float64], ...]:
+    """Return depth and velocity of levels, and those of the neighbour each stands in for."""
+    out: list[tuple[float, float, float, float, float]] = []
+    deepest = lower + distance  # no first arrival turns deeper than its distance below the source
+    for i in range(len(profile.v_top)):
+        a, b = float(profile.edge_km[i]), float(profile.edge_km[i + 1])
+        va, vb = float(profile.v_top[i]), float(profile.v_bottom[i])
+        if a >= deepest or b <= top:
+            continue
+        if va == vb:
+            out.append((a, va, 0.0, 0.0, 0.0))
+            out.append((b, vb, 0.0, 0.0, 0.0))
+            continue
+        low, high = max(a, top), min(b, deepest)
+        inside = node[(node > a + 2 * SIDE_KM) & (node < b - 2 * SIDE_KM)]
+        ends = [low, *([inside[0], inside[-1]] if inside.size else []), high]
+        fill = [
+            depth_nodes((profile,), ends[k], ends[k + 1], tolerance, scale)
+            for k in range(0, len(ends), 2)
+            if ends[k + 1] - ends[k] > 1e-3
+        ]
+        z = np.unique(np.concatenate([[low, high], inside, *fill]))
+        v = va + (vb - va) * (z - a) / (b - a)
+        if vb < va:
+            z, v = z[::-1], v[::-1]
+        out.append((float(z[0]), float(v[0]), 0.0, 0.0, 0.0))
+        out.extend(zip(z[1:], v[1:], z[:-1], v[:-1], [z[0]] * (len(z) - 1), strict=True))
+    return tuple(np.array(column) for column in zip(*out, strict=True))
+
+
+def _largest_error(tables: TravelTimeTables) -> float:
+    """Return the largest difference from exact rays at random points of the domain, s."""
+    rng = np.random.default_rng(0)  # the check, not the result, draws at random
+    n = _N_CHECKS
+    node = tables.arrays.node
+    who = rng.integers(0, len(tables.receiver_depth_km), n)
+    # Half of the points near receivers and interfaces, where times bend most.
+    x = tables.max_distance_km * rng.uniform(size=n) ** np.where(np.arange(n) % 2, 1.0, 3.0)
+    near = rng.choice(node[:-1], n) + rng.uniform(size=n) * rng.choice(np.diff(node), n)
+    z = np.where(np.arange(n) % 4 < 2, rng.uniform(node[0], node[-1], n), near)
+    z = np.clip(z, node[0], node[-1])
+    worst = 0.0
+    for phase in PHASES:
+        exact = first_arrivals(tables.model, phase, x, z, tables.receiver_depth_km[who]).time_s
+        worst = max(worst, float(np.max(np.abs(tables.times(phase, who, x, z) - exact))))
+    return worst
