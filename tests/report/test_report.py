@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -163,6 +164,23 @@ def test_record_sections_hold_the_right_events_and_picks(full):
             assert len(base64.b64decode(row["z"])) == 2 * event["n"]
     vertical_only = [r for e in events for r in e["rows"] if r["s"].startswith("XX.S00")]
     assert all(row["h"] == "" and row["z"] for row in vertical_only)
+
+
+def test_a_model_that_is_not_the_locations_is_named(tmp_path):
+    simulated = builder.build(3, 4)
+    words = "are not the ones of the location"
+    assert words not in write(tmp_path / "same.html", simulated)
+    slow = replace(builder.model(), vp_km_s=np.array([5.5, 8.0]), vs_km_s=np.array([3.0, 4.6]))
+    assert words in write(tmp_path / "other.html", simulated, model=slow)
+
+
+def test_reasons_without_magnitude_are_grouped(tmp_path):
+    simulated = builder.build(9, 3, magnitudes=False)
+    events = simulated.catalog.events.copy()
+    events["magnitude_reason"] = [f"no usable station of {k % 4}" for k in range(9)]
+    tables = dict(simulated.catalog.tables()) | {"events": events}
+    other = builder.Simulated(Catalog(**tables), simulated.picks_ns, simulated.span_ns)
+    assert "no usable station of 0 (9 events)" in write(tmp_path / "few.html", other, read=None)
 
 
 def test_onset_is_drawn_where_the_pick_is(full):

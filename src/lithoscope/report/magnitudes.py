@@ -88,8 +88,8 @@ def _magnitude_time(
     return figure(plot.svg("wide"), caption, "wide")
 
 
-def no_magnitude_words(context: Context) -> str:
-    """Return why events have no magnitude: the reasons given, most frequent first."""
+def no_magnitude_words(context: Context, n_reasons: int = 4) -> str:
+    """Return why events have no magnitude: the kinds of reasons, most frequent first."""
     events = context.events
     if events.empty:
         return "there are no events."
@@ -97,8 +97,11 @@ def no_magnitude_words(context: Context) -> str:
     reasons = missing["magnitude_reason"][missing["magnitude_reason"] != ""]
     if reasons.empty:
         return "the catalogue gives no reason."
-    counts = reasons.value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    return "; ".join(f"{reason} ({n} events)" for reason, n in counts.head(4).items())
+    # reasons that differ in their counts of stations only are one
+    kinds = reasons.str.replace(r"\d+", "#", regex=True)
+    groups = sorted(reasons.groupby(kinds), key=lambda item: (-len(item[1]), item[0]))
+    words = [f"{group.mode().iloc[0]} ({len(group)} events)" for _, group in groups[:n_reasons]]
+    return "; ".join(words)
 
 
 def magnitude_section(context: Context) -> Section:

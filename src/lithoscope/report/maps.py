@@ -22,35 +22,31 @@ def map_section(context: Context) -> Section:
     all_east = np.concatenate([east, context.station_plane[0]])
     all_north = np.concatenate([north, context.station_plane[1]])
     overview = frame(all_east, all_north)
-    figures = [
-        figure(
-            draw_map(context, overview, "Overview map", ellipses=True),
-            f"{n_stations} stations (triangles) and {n_events} events (circles; size by magnitude, "
-            f"colour by depth, dashed = ambiguous). {_ellipse_words(context)} "
-            f"{_outside(context, overview)}",
-        )
-    ]
+    figures = figure(
+        draw_map(context, overview, "Overview map", ellipses=True),
+        f"{n_stations} stations (triangles) and {n_events} events (circles; size by magnitude, "
+        f"colour by depth, dashed = ambiguous). {_ellipse_words(context)} "
+        f"{_outside(context, overview)}",
+    )
     if n_events:
         close = frame(*_bulk(context))
         if (close[0][1] - close[0][0]) < 0.6 * (overview[0][1] - overview[0][0]):
-            figures.append(
-                figure(
-                    draw_map(context, close, "Epicentres", ellipses=True),
-                    f"The epicentres closer up. {_ellipse_words(context)} "
-                    f"{_outside(context, close)}",
-                )
+            nearer = figure(
+                draw_map(context, close, "Epicentres", ellipses=True),
+                f"The epicentres closer up. {_ellipse_words(context)} {_outside(context, close)}",
             )
+            figures = grid(figures, nearer) + grid(*depth_figures(context, close))
         else:
-            close = overview
-        figures += depth_figures(context, close)
+            beside = "".join(depth_figures(context, overview))
+            figures = grid(figures, f"<div>{beside}</div>")
     lon, lat = context.projection.longitude, context.projection.latitude
     legend = depth_legend(context) if n_events else ""
     note = paragraph(
-        f"Azimuthal equidistant projection around {lon:.2f}° E, {lat:.2f}° N (WGS84), the same "
-        f"scale in all directions.",
+        f"Azimuthal equidistant projection around {abs(lon):.2f}° {'E' if lon >= 0 else 'W'}, "
+        f"{abs(lat):.2f}° {'N' if lat >= 0 else 'S'} (WGS84), the same scale in all directions.",
         "small",
     )
-    return Section("map", "Map and depth sections", legend + grid(*figures) + note, "Map")
+    return Section("map", "Map and depth sections", legend + figures + note, "Map")
 
 
 def frame(east: NDArray[np.float64], north: NDArray[np.float64]) -> tuple[_Range, _Range]:
@@ -75,10 +71,17 @@ def _bulk(context: Context) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return east, north
     reach = np.nan_to_num(context.events["ellipse_95_major_km"].to_numpy(float)[good])
     reach = np.minimum(reach, np.quantile(reach, 0.75))
-    tail = 0.0 if len(east) < 20 else 0.02
-    e = np.quantile(east - reach, tail), np.quantile(east + reach, 1 - tail)
-    n = np.quantile(north - reach, tail), np.quantile(north + reach, 1 - tail)
+    e, n = _core(east - reach, east + reach), _core(north - reach, north + reach)
     return np.array(e, dtype=float), np.array(n, dtype=float)
+
+
+def _core(low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[float, float]:
+    """Return limits that leave out what lies far off the middle 80 %."""
+    if len(low) < 8:
+        return float(low.min()), float(high.max())
+    a, b = np.quantile(low, 0.1), np.quantile(high, 0.9)
+    margin = 0.75 * (b - a)
+    return float(max(low.min(), a - margin)), float(min(high.max(), b + margin))
 
 
 def _outside(context: Context, limits: tuple[_Range, _Range]) -> str:
@@ -302,9 +305,9 @@ def _depth_figure(
         if np.isfinite(a) and np.isfinite(z):
             plot.add(f'<path class="station" d="M{a:.1f} {z - 5:.1f}l5 9h-10z"/>')
     per_km = (float(plot.y(1.0) - plot.y(0.0))) / float(plot.x(1.0) - plot.x(0.0))
-    stretch = "true" if abs(per_km - 1) < 0.05 else f"stretched {per_km:.2g} times"
+    scale = "the same as" if abs(per_km - 1) < 0.05 else f"{per_km:.2g} times"
     bars = "68 % intervals (shortest)" if (~missing & good).any() else "plus or minus 1 sigma"
-    caption = f"{name}. Bars: {bars} of the depth. The vertical scale is {stretch}."
+    caption = f"{name}. Bars: {bars} of the depth. The vertical scale is {scale} the horizontal."
     return figure(plot.svg(), caption)
 
 

@@ -18,6 +18,7 @@ from lithoscope.report.svg import escape
 from lithoscope.report.traces import SETTLE_S, Window, envelope, packed
 from lithoscope.traveltimes import travel_time
 
+_MODEL_TOLERANCE_S = 0.02
 _MAX_COLUMNS, _MIN_COLUMNS = 1000, 150
 
 
@@ -57,8 +58,27 @@ def record_sections(context: Context) -> tuple[Section, dict[str, Any]]:
     options = "".join(
         f'<option value="{k}">{escape(d["title"])}</option>' for k, d in enumerate(drawn)
     )
-    body = paragraph(_choice_words(context, len(chosen))) + _controls(options, band)
+    words = paragraph(_choice_words(context, len(chosen))) + _model_note(drawn)
+    body = words + _controls(options, band)
     return Section(anchor, title, body, short), {"band": band, "events": drawn}
+
+
+def _model_note(drawn: list[dict[str, Any]]) -> str:
+    """Return a warning if predicted arrivals and the catalogue's residuals disagree."""
+    differences = []
+    for row in (row for event in drawn for row in event["rows"]):
+        predicted = dict(row["q"])
+        for phase, at, _, residual, _ in row["p"]:
+            if phase in predicted and residual is not None:
+                differences.append(abs(at - residual - predicted[phase]))
+    if not differences or np.median(differences) < _MODEL_TOLERANCE_S:
+        return ""
+    return paragraph(
+        f"The dotted arrivals differ from those the events were located with by "
+        f"{np.median(differences):.2f} s (median): the velocity model or the station positions at "
+        f"hand are not the ones of the location.",
+        "note",
+    )
 
 
 def _choice_words(context: Context, n: int) -> str:

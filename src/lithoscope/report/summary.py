@@ -44,7 +44,7 @@ def summary_section(context: Context, run_time_s: float | None) -> Section:
         words = f"{len(known):,} of {len(events):,} events have one"
         items.append((f"{fixed(known.min(), 1)} to {fixed(known.max(), 1)}", "Magnitudes", words))
     else:
-        items.append(("none", "Magnitudes", no_magnitude_words(context)))
+        items.append(("none", "Magnitudes", no_magnitude_words(context, 1)))
     if context.comparison is not None:
         c = context.comparison
         total = len(c.matched) + len(c.missed)
