@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import obspy
@@ -26,7 +28,8 @@ def read_event_xml(path: Path) -> Catalog:
 
     Each event gives its preferred (else first) origin and magnitude, the picks that this origin
     uses and their arrivals. Phases count as P or S by their first letter; of several of one kind
-    at a station the first is kept. What cannot be used (an event without origin, other phases) is
+    at a station the first is kept. In SCML without any event, each origin counts as one. What
+    cannot be used (an event without origin, other phases) is
     in ``problems``. A pick without an uncertainty has sigma NaN. Files that `export` wrote give
     equal tables back.
 
@@ -38,7 +41,8 @@ def read_event_xml(path: Path) -> Catalog:
         If it is not QuakeML or SCML that ObsPy reads.
     """
     try:
-        events = obspy.read_events(str(path))
+        source = _with_events(path)
+        events = obspy.read_events(source if source is not None else str(path))
     except OSError as error:
         raise storage_error("read", path, error) from None
     except (TypeError, ValueError, SyntaxError, AttributeError, KeyError, NotImplementedError) as e:
@@ -52,13 +56,29 @@ def read_event_xml(path: Path) -> Catalog:
     return Catalog(**tables)
 
 
+def _with_events(path: Path) -> io.BytesIO | None:
+    """Return SCML that has origins but no event with an event for each; None for other files."""
+    root = ET.parse(path).getroot()
+    space, _, name = root.tag.rpartition("}")
+    parameters = root.find(f"{space}}}EventParameters") if name == "seiscomp" else None
+    if parameters is None or parameters.find(f"{space}}}event") is not None:
+        return None
+    for origin in parameters.findall(f"{space}}}origin"):
+        identifier = origin.attrib["publicID"]
+        event = ET.SubElement(parameters, f"{space}}}event", {"publicID": identifier + "/event"})
+        for tag in ("originReference", "preferredOriginID"):
+            ET.SubElement(event, f"{space}}}{tag}").text = identifier
+    ET.register_namespace("", space[1:])
+    return io.BytesIO(ET.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
 def _read_event(event: Event, rows: dict[str, list[dict[str, Any]]]) -> None:
     name = _event_name(event)
     origin = event.preferred_origin() or (event.origins[0] if event.origins else None)
     if origin is None or origin.time is None or origin.latitude is None:
         rows["problems"].append(_problem(name, "no origin", "no time or position", "skipped"))
         return
-    own = _own(origin)
+    own = _own(origin, "events")
     row = _event_row(event, origin)
     if own is not None and _unchanged(own, row):
         row = own
@@ -70,9 +90,11 @@ def _read_event(event: Event, rows: dict[str, list[dict[str, Any]]]) -> None:
     rows["events"].append(row)
     rows["arrivals"] += arrivals
     for magnitude in event.station_magnitudes:
-        rows["station_magnitudes"].append(_own(magnitude) or _station_magnitude(magnitude, name))
-    refused = (_own(event) or {}).get("refused_station_magnitudes", [])
-    rows["station_magnitudes"] += [_with_times(r, "station_magnitudes") for r in refused]
+        rows["station_magnitudes"].append(
+            _own(magnitude, "station_magnitudes") or _station_magnitude(magnitude, name)
+        )
+    refused = (_comment(event) or {}).get("refused_station_magnitudes", [])
+    rows["station_magnitudes"] += [_whole(r, "station_magnitudes") for r in refused]
 
 
 def _event_name(event: Event) -> str:
@@ -81,25 +103,34 @@ def _event_name(event: Event) -> str:
     return text[len(prefix) :] if text.startswith(prefix) else text
 
 
-def _own(thing: Any) -> dict[str, Any] | None:
-    """Return what our writer left in a comment, with times as timestamps."""
+def _comment(thing: Any) -> dict[str, Any] | None:
+    """Return what our writer left in a comment."""
     for comment in thing.comments:
         if comment.text and comment.text.startswith(COMMENT_MARK):
             try:
                 content = json.loads(comment.text[len(COMMENT_MARK) :])
             except ValueError:
                 return None
-            return {k: _timestamp(k, v) for k, v in content.items()}
+            return content if isinstance(content, dict) else None
     return None
 
 
-def _with_times(row: dict[str, Any], table: str) -> dict[str, Any]:
-    return {k: _timestamp(k, v) for k, v in row.items()}
+def _own(thing: Any, table: str) -> dict[str, Any] | None:
+    """Return the table row that our writer left in a comment."""
+    content = _comment(thing)
+    return None if content is None else _whole(content, table)
 
 
-def _timestamp(key: str, content: Any) -> Any:
-    is_time = key in ("time", "amplitude_time") and isinstance(content, int)
-    return pd.Timestamp(content, tz="UTC") if is_time else content
+def _whole(content: dict[str, Any], table: str) -> dict[str, Any]:
+    """Return a row with every column: what the comment leaves out is NaN, NaT, "" or 0."""
+    absent = {"text": "", "float": _MISSING, "integer": 0, "boolean": False, "time": pd.NaT}
+    row = {}
+    for column in SCHEMAS[table].columns:
+        value = content.get(column.name, absent[column.kind])
+        if column.kind == "time" and isinstance(value, int):
+            value = pd.Timestamp(value, tz="UTC")
+        row[column.name] = value
+    return row
 
 
 def _unchanged(own: dict[str, Any], row: dict[str, Any]) -> bool:
@@ -125,10 +156,10 @@ def _event_row(event: Event, origin: Origin) -> dict[str, Any]:
         "longitude": origin.longitude,
         "latitude": origin.latitude,
         "depth_km": _number(origin.depth) / 1000.0,
-        "time_sigma_s": _number(origin.time_errors.uncertainty),
-        "east_sigma_km": _number(origin.longitude_errors.uncertainty) * parallel,
-        "north_sigma_km": _number(origin.latitude_errors.uncertainty) * KM_PER_DEGREE,
-        "depth_sigma_km": _number(origin.depth_errors.uncertainty) / 1000.0,
+        "time_sigma_s": _sigma(origin.time_errors),
+        "east_sigma_km": _sigma(origin.longitude_errors) * parallel,
+        "north_sigma_km": _sigma(origin.latitude_errors) * KM_PER_DEGREE,
+        "depth_sigma_km": _sigma(origin.depth_errors) / 1000.0,
         "n_p": 0,
         "n_s": 0,
         "event_type": event.event_type or "",
@@ -144,7 +175,7 @@ def _event_row(event: Event, origin: Origin) -> dict[str, Any]:
     if magnitude is not None:
         row["magnitude"] = _number(magnitude.mag)
         row["magnitude_type"] = magnitude.magnitude_type or ""
-        row["magnitude_sigma"] = _number(magnitude.mag_errors.uncertainty)
+        row["magnitude_sigma"] = _sigma(magnitude.mag_errors)
         row["n_magnitudes"] = magnitude.station_count or 0
     return row
 
@@ -181,7 +212,7 @@ def _pick_and_arrival(
     pick: Pick, arrival: Any, kind: str, name: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     row = _pick_row(pick, kind)
-    own = _own(pick)
+    own = _own(pick, "picks")
     if own is not None and abs(own["time"].value - row["time"].value) <= _SAME_TIME_NS:
         row = own | {"_own": True}
     weight = 1.0 if arrival.time_weight is None else float(arrival.time_weight)
@@ -197,9 +228,9 @@ def _pick_and_arrival(
         "residual_s": _number(arrival.time_residual),
         "weight": float(np.clip(weight, 0.0, 1.0)),
     }
-    own = _own(arrival)
+    own = _own(arrival, "arrivals")
     if own is not None and own.get("time") == row["time"]:
-        return row, {"residual_s": _MISSING, "weight": _MISSING} | plain | own
+        return row, own
     return row, plain
 
 
@@ -209,18 +240,13 @@ def _pick_row(pick: Pick, kind: str) -> dict[str, Any]:
     station = ".".join(
         [stream.network_code or "", stream.station_code or "", stream.location_code or "", band]
     )
-    errors = pick.time_errors
-    sigma = _number(errors.uncertainty)
-    if math.isnan(sigma) and errors.lower_uncertainty is not None:
-        upper = errors.upper_uncertainty
-        sigma = 0.5 * (errors.lower_uncertainty + (upper or errors.lower_uncertainty))
     polarity = {"positive": 1, "negative": -1}.get(pick.polarity or "", 0)
     return {
         "pick_id": str(pick.resource_id),
         "station": station,
         "phase": kind,
         "time": _time(pick.time),
-        "time_sigma_s": sigma,
+        "time_sigma_s": _sigma(pick.time_errors),
         "polarity": polarity,
         "model": pick.evaluation_mode or "",
     }
@@ -250,3 +276,13 @@ def _time(time: obspy.UTCDateTime) -> pd.Timestamp:
 
 def _number(content: float | None) -> float:
     return _MISSING if content is None else float(content)
+
+
+def _sigma(errors: Any) -> float:
+    """Return the uncertainty, else the mean of the lower and upper one, else NaN."""
+    if errors is None:
+        return _MISSING
+    if errors.uncertainty is not None:
+        return float(errors.uncertainty)
+    sides = [e for e in (errors.lower_uncertainty, errors.upper_uncertainty) if e is not None]
+    return float(np.mean(sides)) if sides else _MISSING
