@@ -97,8 +97,8 @@ def no_magnitude_words(context: Context, n_reasons: int = 4) -> str:
     reasons = missing["magnitude_reason"][missing["magnitude_reason"] != ""]
     if reasons.empty:
         return "the catalogue gives no reason."
-    # reasons that differ in their counts of stations only are one
-    kinds = reasons.str.replace(r"\d+", "#", regex=True)
+    # reasons that differ only in counts of stations or in names of events are one
+    kinds = reasons.str.replace(r"\S*\d\S*", "#", regex=True)
     groups = sorted(reasons.groupby(kinds), key=lambda item: (-len(item[1]), item[0]))
     words = [f"{group.mode().iloc[0]} ({len(group)} events)" for _, group in groups[:n_reasons]]
     return "; ".join(words)
