@@ -4,7 +4,8 @@
 
 Writes src/lithoscope/picking/classical_model.csv. Uses only the training part of the labelled
 traces (split: picker_data.py) and harder copies of it made with seed 1: the trace's own noise
-added, spikes and steps in the noise, a second event in the coda, 50 Hz. A candidate is an onset
+added, spikes and steps in the noise, a second event in the coda, 50 Hz, stretched and compressed
+in time. A candidate is an onset
 of a phase if it is the nearest to a label and within 0.25 s of it (0.4 s in Iceland, whose
 labels are automatic); it is none if it is farther than 0.1 s from a label and not the nearest, or
 no label is within 0.5 s where the labels are complete. Time bias and sigma are fitted to manual
@@ -30,7 +31,7 @@ from lithoscope.picking.classical import _most_probable
 
 OUT = Path(__file__).resolve().parents[1] / "src/lithoscope/picking/classical_model.csv"
 #: Weight of the copies beside the traces as recorded, and ridge on the coefficients.
-COPY_WEIGHT, RIDGE = 0.5, 30.0
+COPY_WEIGHT, RIDGE = 0.5, 10.0
 SEED = 1
 
 
@@ -46,7 +47,7 @@ def copies(traces: list[Trace]) -> list[tuple[Trace, float, int]]:
                 out += [
                     (t, COPY_WEIGHT, source)
                     for t in harder(trace, rng, others)
-                    if repeat == 0 or t.sampling_rate_hz == 100.0
+                    if repeat == 0 or (t.sampling_rate_hz == 100.0 and t.timed)
                 ]
     return out
 
@@ -67,6 +68,7 @@ def candidates(traces: list[tuple[Trace, float, int]]) -> pd.DataFrame:
                 part["group"], part["phase"], part["weight"] = key, phase, weight
                 part["source"] = source
                 part["manual"] = trace.origin in MANUAL
+                part["timed"] = trace.timed and trace.origin in MANUAL
                 part["three"] = bool(trace.mask[0] and trace.mask[1:].any())
                 parts.append(part)
     return pd.concat(parts, ignore_index=True)
@@ -98,7 +100,7 @@ def fit_probability(rows: pd.DataFrame, x: NDArray, names: tuple[str, ...]) -> c
     use, yes = decided(rows)
     y, weight, x = yes[use].astype(float), rows["weight"].to_numpy()[use], x[use]
     mean, scale = x.mean(axis=0), x.std(axis=0)
-    a = calibration.terms(calibration.standardise(x, mean, scale), quadratic=True)
+    a = calibration.terms(calibration.standardise(names, x, mean, scale), quadratic=True)
 
     def loss(b: NDArray) -> tuple[float, NDArray]:
         z = a @ b
@@ -143,7 +145,9 @@ def related(own: pd.DataFrame, other: pd.DataFrame) -> NDArray:
 def fit_quantile(x: NDArray, y: NDArray, weight: NDArray, level: float) -> calibration.Model:
     """Return a linear quantile regression (smoothed pinball loss) on the timing features."""
     mean, scale = x.mean(axis=0), x.std(axis=0)
-    a = calibration.terms(calibration.standardise(x, mean, scale), quadratic=False)
+    a = calibration.terms(
+        calibration.standardise(calibration.TIMING, x, mean, scale), quadratic=False
+    )
     soft = 0.02 * np.std(y)
 
     def loss(b: NDArray) -> tuple[float, NDArray]:
@@ -165,7 +169,7 @@ def kept(rows: pd.DataFrame, values: NDArray) -> pd.DataFrame:
         where = at[part.index].to_numpy()
         apart = round(0.4 * part["fs"].iloc[0])
         keep[where] = _most_probable(part["onset"].to_numpy(), values[where], apart)
-    return rows[keep & (values >= 0.3) & (rows["off"].abs() < 0.5) & rows["manual"]]
+    return rows[keep & (values >= 0.3) & (rows["off"].abs() < 0.5) & rows["timed"]]
 
 
 def fit_timing(rows: pd.DataFrame, phase: str) -> dict[str, calibration.Model]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,8 @@ class Trace:
     """One labelled trace.
 
     ``p`` and ``s`` are all labelled onsets in samples; ``judged`` says for each phase in which
-    span of samples (first, last) an unlabelled onset may be called false.
+    span of samples (first, last) an unlabelled onset may be called false; ``timed`` whether the
+    labels say something about the precision of onset times.
     """
 
     origin: str
@@ -47,6 +48,7 @@ class Trace:
     s: tuple[float, ...]
     judged: dict[str, tuple[float, float]] = field(default_factory=dict)
     training: bool = True
+    timed: bool = True
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -124,7 +126,11 @@ def _trains(name: str, row: pd.Series) -> bool:
 
 
 def harder(trace: Trace, rng: np.random.Generator, others: list[Trace]) -> list[Trace]:
-    """Return harder copies of a training trace: more noise, a second event, glitches, 50 Hz."""
+    """Return harder copies of a training trace.
+
+    More noise; a second event; spikes and steps; sampled at 50 Hz; and, since larger events are
+    slower and longer versions of small ones, stretched in time by 2 and 4 and compressed by 2.
+    """
     out = []
     first = min(trace.p + trace.s)
     n = trace.data.shape[1]
@@ -133,13 +139,23 @@ def harder(trace: Trace, rng: np.random.Generator, others: list[Trace]) -> list[
         out.append(_with_glitches(trace, rng, int(first) - 100))
     if trace.p and trace.s and n > 3000:
         out.append(_with_second(trace, rng, others))
-    half = resample_poly(trace.data, 1, 2, axis=1).astype(np.float32)
-    scaled = {k: (a / 2, b / 2) for k, (a, b) in trace.judged.items()}
-    out.append(
-        Trace(trace.origin, trace.name, half, 50.0, tuple(t / 2 for t in trace.p),
-              tuple(t / 2 for t in trace.s), scaled)
-    )  # fmt: skip
+    half = _slower(trace)
+    out += [half, replace(half, sampling_rate_hz=100.0, timed=False)]
+    out += [replace(trace, sampling_rate_hz=rate, timed=False) for rate in (50.0, 25.0)]
     return out
+
+
+def _slower(trace: Trace) -> Trace:
+    """Return the trace at half its sampling rate."""
+    half = resample_poly(trace.data, 1, 2, axis=1).astype(np.float32)
+    return replace(
+        trace,
+        data=half,
+        sampling_rate_hz=trace.sampling_rate_hz / 2,
+        p=tuple(t / 2 for t in trace.p),
+        s=tuple(t / 2 for t in trace.s),
+        judged={k: (a / 2, b / 2) for k, (a, b) in trace.judged.items()},
+    )
 
 
 def _noisier(trace: Trace, rng: np.random.Generator, n_noise: int) -> Trace:
@@ -197,8 +213,7 @@ def _with_second(trace: Trace, rng: np.random.Generator, others: list[Trace]) ->
     added[:, a:b] = piece * ramp * scale * np.exp(rng.uniform(np.log(0.03), np.log(3.0)))
     p = trace.p + tuple(t + shift for t in other.p if 0 <= t + shift < n)
     s = trace.s + tuple(t + shift for t in other.s if 0 <= t + shift < n)
-    out = _changed(trace, trace.data + added)
-    return Trace(out.origin, out.name, out.data, 100.0, p, s, trace.judged)
+    return replace(_changed(trace, trace.data + added), p=p, s=s)
 
 
 def _size(data: NDArray) -> float:
@@ -208,7 +223,4 @@ def _size(data: NDArray) -> float:
 
 def _changed(trace: Trace, data: NDArray[np.float64]) -> Trace:
     masked = data * trace.mask[:, np.newaxis]
-    return Trace(
-        trace.origin, trace.name, masked.astype(np.float32), trace.sampling_rate_hz,
-        trace.p, trace.s, trace.judged,
-    )  # fmt: skip
+    return replace(trace, data=masked.astype(np.float32))

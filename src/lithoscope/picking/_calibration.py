@@ -11,6 +11,7 @@ and products; ``P3-second`` and so on correct them by what the neighbours say (`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -32,8 +33,21 @@ SINGLE = tuple(
 )
 #: Features that decide about bias and sigma.
 TIMING = ("spread", "split", "rise_short", "pitch")
-#: Standardised features are held within this many standard deviations.
+#: Standardised features are held within this many standard deviations ...
 HOLD = 3.0
+#: ... and these within tighter limits on the side where more says nothing against an onset: a
+#: large or distant event grows for seconds and is slow, but its onset is no less an onset.
+LIMITS = {
+    "rise": (-HOLD, 2.5),
+    "rise_short": (-HOLD, 2.5),
+    "rise_long": (-HOLD, 2.0),
+    "later": (-HOLD, 1.0),
+    "later_other": (-HOLD, 1.0),
+    "earlier": (-HOLD, 2.0),
+    "earlier_other": (-HOLD, 2.0),
+    "persistence": (-HOLD, 1.0),
+    "pitch": (-1.5, HOLD),
+}
 #: Range of sigma (s): analysts do not agree better than the first; picks beyond the second are
 #: not within the tolerance of 0.5 s that the fit knows about.
 SIGMA_S = (0.015, 0.35)
@@ -52,7 +66,7 @@ class Model:
 
     def __call__(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the linear predictor for rows of its own features."""
-        z = standardise(features, self.mean, self.scale)
+        z = standardise(self.names, features, self.mean, self.scale)
         return terms(z, quadratic=self.quadratic) @ self.coefficients
 
     def of(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -61,10 +75,14 @@ class Model:
 
 
 def standardise(
-    x: NDArray[np.float64], mean: NDArray[np.float64], scale: NDArray[np.float64]
+    names: Sequence[str],
+    x: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    scale: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return ``(x - mean) / scale`` held within `HOLD`."""
-    return np.clip((x - mean) / scale, -HOLD, HOLD)
+    """Return ``(x - mean) / scale`` held within `LIMITS` by name, or `HOLD`."""
+    low, high = np.array([LIMITS.get(name, (-HOLD, HOLD)) for name in names]).T
+    return np.clip((x - mean) / scale, low, high)
 
 
 def terms(z: NDArray[np.float64], *, quadratic: bool) -> NDArray[np.float64]:

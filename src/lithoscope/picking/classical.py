@@ -22,6 +22,8 @@ from lithoscope.waveforms import Record, resample
 NATIVE_HZ = (8.0, 250.0)
 #: Shortest record that can hold an onset and noise before it (s).
 SHORTEST_S = 1.0
+#: Onsets of P and S closer than this are one arrival and get the more probable phase (s).
+RIVAL_S = 0.12
 #: Times are rounded to this (ns), so that the rounding of a start time does not show in an id.
 TIME_STEP_NS = 100_000
 #: Probability below which a candidate is not even shown by `ClassicalPicker.annotate`.
@@ -181,9 +183,11 @@ class ClassicalPicker:
         bank = design(fs)
         groups = find(data, record.mask, bank)
         apart = round(self.settings.apart_s * fs)
-        for phase, key, values in classify(groups, fs):
+        sides = classify(groups, fs)
+        for (phase, key, values), (_, rival, others) in zip(sides, sides[::-1], strict=True):
             c = groups[key]
             keep = _most_probable(c.onset, values, apart) & (values >= SHOWN)
+            keep &= ~_outdone(c.onset, values, groups[rival].onset, others, round(RIVAL_S * fs))
             keep &= (c.onset + first >= begin) & (c.onset + first < end)
             bias, sigma = _calibration.timing(phase, c.features, fs)
             for i in np.flatnonzero(keep):
@@ -254,6 +258,20 @@ def _most_probable(
                 break
             keep[j if values[j] <= values[i] else i] = False
     return keep
+
+
+def _outdone(
+    onset: NDArray[np.int64],
+    values: NDArray[np.float64],
+    rival: NDArray[np.int64],
+    others: NDArray[np.float64],
+    apart: int,
+) -> NDArray[np.bool_]:
+    """Return True where the other phase is more probable within ``apart`` samples."""
+    first = np.searchsorted(rival, onset - apart)
+    last = np.searchsorted(rival, onset + apart, side="right")
+    best = [others[a:b].max() if b > a else -1.0 for a, b in zip(first, last, strict=True)]
+    return np.array(best, dtype=float) > values
 
 
 def _detections(onsets: list[_Onset]) -> list[tuple[int, int, float]]:

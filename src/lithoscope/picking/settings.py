@@ -17,7 +17,7 @@ class ClassicalPickerSettings(Settings):
         default=0.3, ge=0.01, le=1.0, description="Smallest probability of an S pick that is kept."
     )
     single_threshold: float = Field(
-        default=0.4,
+        default=0.6,
         ge=0.01,
         le=1.0,
         description="The same for S picks where only the vertical (or no vertical) was recorded.",
