@@ -1,1 +1,18 @@
-""""""
+"""Networks, catalogues, picks and seismograms with known truth, for tests and benchmarks."""
+
+from lithoscope.synthetics.archive import write_archive
+from lithoscope.synthetics.catalogues import simulate_catalogue
+from lithoscope.synthetics.networks import random_network
+from lithoscope.synthetics.picks import EarthModel, SimulatedPicks, simulate_picks
+from lithoscope.synthetics.seismograms import SeismogramSettings, simulate_records
+
+__all__ = [
+    "EarthModel",
+    "SeismogramSettings",
+    "SimulatedPicks",
+    "random_network",
+    "simulate_catalogue",
+    "simulate_picks",
+    "simulate_records",
+    "write_archive",
+]

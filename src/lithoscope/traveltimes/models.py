@@ -130,6 +130,18 @@ class VelocityModel:
             edge, v_top, v_bottom = np.delete(edge, 1), v_top[1:], v_bottom[1:]
         return Profile(edge, v_top, v_bottom)
 
+    def travel_time(
+        self,
+        phase: str,
+        distance_km: ArrayLike,
+        source_depth_km: ArrayLike,
+        receiver_depth_km: ArrayLike,
+    ) -> NDArray[np.float64]:
+        """Return exact first-arrival times in s; see `lithoscope.traveltimes.travel_time`."""
+        from lithoscope.traveltimes.arrivals import travel_time
+
+        return travel_time(self, phase, distance_km, source_depth_km, receiver_depth_km)
+
 
 def _check(model: VelocityModel, rows: Sequence[str] | None) -> None:
     """Raise `ModelError` at the first layer that cannot be; ``rows`` name the layers."""
