@@ -6,7 +6,7 @@ from lithoscope.inversion.importance import (
     sample_adaptively,
     weigh,
 )
-from lithoscope.inversion.mixture import inlier_probability, log_mixture
+from lithoscope.inversion.mixture import inlier_probability, mixture
 from lithoscope.inversion.regions import (
     covariance,
     half_widths,
@@ -21,7 +21,7 @@ __all__ = [
     "covariance",
     "half_widths",
     "inlier_probability",
-    "log_mixture",
+    "mixture",
     "quantile",
     "sample_adaptively",
     "scaled_ellipse",

@@ -156,7 +156,7 @@ def sample_adaptively(
         Rounds after which the sampler gives up; the status then says so.
     """
     proposals = [start]
-    counts: list[int] = []
+    counts = [0]
     points = np.empty((0, start.means.shape[1]))
     values = np.empty(0)
     answer = None
@@ -166,15 +166,19 @@ def sample_adaptively(
         new = proposals[-1].draw(n, rng)
         points = np.concatenate([points, new])
         values = np.concatenate([values, log_posterior(new)])
-        counts.append(n)
+        counts[-1] += n
         densities = _extend(densities, proposals, points, len(new))
         log_proposal = _log_mean(densities, np.asarray(counts, float))
         answer = weigh(points, values, log_proposal, target)
         if answer.effective_size >= target or round_ == max_rounds:
             break
-        if answer.effective_size < 0.1 * len(points):
-            n = min(2 * n, 8 * n_round)
+        share = answer.effective_size / len(points)
+        if share > 0.3:  # the proposal is good: draw what is missing from it
+            n = int(min(1.2 * (target - answer.effective_size) / share, n_round)) + 20
+            continue
+        n = min(2 * n, 8 * n_round) if share < 0.1 else n_round
         proposals.append(_refit(proposals[-1], answer))
+        counts.append(0)
     assert answer is not None
     return WeightedSamples(
         answer.points,

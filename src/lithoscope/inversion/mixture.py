@@ -20,21 +20,15 @@ _SQRT_2PI = math.sqrt(2.0 * math.pi)
 
 
 @njit(cache=True)
-def log_mixture(residual: float, sigma: float, outlier: float, width: float) -> float:
-    """Return the log density of a residual; all arguments but ``outlier`` share one unit."""
+def mixture(residual: float, sigma: float, outlier: float, width: float) -> float:
+    """Return the density of a residual; all arguments but ``outlier`` share one unit."""
     z = residual / sigma
-    if z * z > 400.0:
-        return math.log(outlier / width)
-    return math.log(
-        (1.0 - outlier) * math.exp(-0.5 * z * z) / (_SQRT_2PI * sigma) + outlier / width
-    )
+    good = math.exp(-0.5 * min(z * z, 1400.0))
+    return (1.0 - outlier) * good / (_SQRT_2PI * sigma) + outlier / width
 
 
 @njit(cache=True)
 def inlier_probability(residual: float, sigma: float, outlier: float, width: float) -> float:
     """Return the probability, given the residual, that the datum is no outlier."""
-    z = residual / sigma
-    if z * z > 400.0:
-        return 0.0
-    good = (1.0 - outlier) * math.exp(-0.5 * z * z) / (_SQRT_2PI * sigma)
-    return good / (good + outlier / width)
+    bad = outlier / width
+    return 1.0 - bad / mixture(residual, sigma, outlier, width)

@@ -14,11 +14,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from lithoscope.inversion.mixture import inlier_probability, log_mixture
+from lithoscope.inversion.mixture import inlier_probability, mixture
 from lithoscope.traveltimes import lookup
 
 Array = NDArray[np.float64]
 _SQRT_2PI = math.sqrt(2.0 * math.pi)
+# The look-up takes a third less time when its table of arrays is not passed on at each call.
+_lookup = njit(inline="always")(lookup.py_func)
 
 
 @njit(cache=True)
@@ -31,7 +33,7 @@ def predict(
         de = easting - easts[i]
         dn = northing - norths[i]
         distance = math.sqrt(de * de + dn * dn)
-        time, per_distance, per_depth = lookup(tables, phases[i], receivers[i], distance, depth)
+        time, per_distance, per_depth = _lookup(tables, phases[i], receivers[i], distance, depth)
         out[i, 0] = time
         if distance > 1e-9:
             out[i, 1] = per_distance * de / distance
@@ -104,20 +106,31 @@ def total_sigma(sigma: float, time: float, errors: Any) -> float:
 
 
 @njit(cache=True)
+def _value_at(tables: Any, obs: Any, errors: Any, x: Array, widen: float, work: Array) -> float:
+    """Return the log likelihood at (4,) and leave the predicted times in ``work``."""
+    times, sigmas, outliers = obs[0], obs[1], obs[2]
+    predict(tables, obs, x[1], x[2], x[3], work)
+    total = 0.0
+    product = 1.0
+    for i in range(len(times)):
+        model = errors[1] * work[i, 0]
+        sigma2 = sigmas[i] ** 2 + errors[0] ** 2 + model * model + widen * widen
+        residual = times[i] - x[0] - work[i, 0]
+        product *= mixture(residual, math.sqrt(sigma2), outliers[i], errors[2])
+        # One logarithm serves many picks.
+        if product < 1e-100 or product > 1e100:
+            total += math.log(product)
+            product = 1.0
+    return total + math.log(product)
+
+
+@njit(cache=True)
 def log_likelihood(tables: Any, obs: Any, errors: Any, points: Array) -> Array:
     """Return the log likelihood at points (n, 4): origin time (s), easting, northing, depth."""
-    times, sigmas, outliers = obs[0], obs[1], obs[2]
-    n = len(times)
-    work = np.empty((n, 4))
+    work = np.empty((len(obs[0]), 4))
     out = np.empty(len(points))
     for j in range(len(points)):
-        predict(tables, obs, points[j, 1], points[j, 2], points[j, 3], work)
-        total = 0.0
-        for i in range(n):
-            sigma = total_sigma(sigmas[i], work[i, 0], errors)
-            residual = times[i] - points[j, 0] - work[i, 0]
-            total += log_mixture(residual, sigma, outliers[i], errors[2])
-        out[j] = total
+        out[j] = _value_at(tables, obs, errors, points[j], 0.0, work)
     return out
 
 
@@ -141,13 +154,16 @@ def _densest(values: Array, width: float) -> float:
 
 
 @njit(cache=True)
-def profile(tables: Any, coarse: Any, obs: Any, errors: Any, nodes: Array, radius: float) -> Array:
+def profile(
+    tables: Any, coarse: Any, obs: Any, errors: Any, nodes: Array, radius: float, guess: Array
+) -> Array:
     """Maximise over the origin time at nodes (n, 3) that stand for cells of a half diagonal.
 
     The sigma of each pick is widened, in square, by what its time can change within the cell
     (``radius`` km times the slowness at the node); the height of the Gaussian stays that of the
     unwidened one, so that a coarse cell is judged by the best that may lie inside it. Cells use the
-    coarse times; a ``radius`` of 0 means the node itself and uses the exact ones.
+    coarse times; a ``radius`` of 0 means the node itself and uses the exact ones. ``guess`` (n,)
+    holds origin times to start from; where it is NaN the densest cluster of the picks' is used.
 
     Returns
     -------
@@ -155,64 +171,66 @@ def profile(tables: Any, coarse: Any, obs: Any, errors: Any, nodes: Array, radiu
     """
     n = len(obs[0])
     work = np.empty((n, 4))
-    scratch = np.empty((3, n))
+    scratch = np.empty((4, n))
     out = np.empty((len(nodes), 3))
     for j in range(len(nodes)):
         if radius > 0.0:
             predict_coarse(coarse, obs, nodes[j, 0], nodes[j, 1], nodes[j, 2], work)
-            _profile_node(obs, errors, work, radius, 2, scratch, out[j])
+            _profile_node(obs, errors, work, radius, 2, guess[j], scratch, out[j])
         else:
             predict(tables, obs, nodes[j, 0], nodes[j, 1], nodes[j, 2], work)
-            _profile_node(obs, errors, work, radius, 5, scratch, out[j])
+            _profile_node(obs, errors, work, radius, 5, guess[j], scratch, out[j])
     return out
 
 
 @njit(cache=True)
 def _profile_node(
-    obs: Any, errors: Any, work: Array, radius: float, steps: int, scratch: Array, out: Array
+    obs: Any,
+    errors: Any,
+    work: Array,
+    radius: float,
+    steps: int,
+    origin: float,
+    scratch: Array,
+    out: Array,
 ) -> None:
     times, sigmas, outliers = obs[0], obs[1], obs[2]
-    exact, wide, origins = scratch[0], scratch[1], scratch[2]
+    odds, precisions, origins, heights = scratch[0], scratch[1], scratch[2], scratch[3]
     n = len(times)
-    mean = 0.0
+    spread = 0.0
+    logs = 0.0
     for i in range(n):
-        exact[i] = total_sigma(sigmas[i], work[i, 0], errors)
+        exact = total_sigma(sigmas[i], work[i, 0], errors)
         reach2 = work[i, 1] ** 2 + work[i, 2] ** 2 + work[i, 3] ** 2
-        wide[i] = math.sqrt(exact[i] ** 2 + radius * radius * reach2)
+        precisions[i] = 1.0 / (exact * exact + radius * radius * reach2)
         origins[i] = times[i] - work[i, 0]
-        mean += wide[i]
-    origin = _densest(np.sort(origins), 2.5 * mean / n)
-    precision = 0.0
+        heights[i] = (1.0 - outliers[i]) / (_SQRT_2PI * exact)
+        odds[i] = outliers[i] / errors[2] / heights[i]
+        spread += 1.0 / precisions[i]
+    if math.isnan(origin):
+        origin = _densest(np.sort(origins), 2.5 * math.sqrt(spread / n))
+    precision = 1.0
     for _ in range(steps):
         precision = 1e-12
         total = 0.0
         for i in range(n):
-            z = (origins[i] - origin) / wide[i]
-            good = (1.0 - outliers[i]) * math.exp(-0.5 * min(z * z, 700.0))
-            bad = outliers[i] * exact[i] * _SQRT_2PI / errors[2]
-            w = good / (good + bad) / (wide[i] * wide[i])
+            step = origins[i] - origin
+            good = math.exp(-0.5 * min(step * step * precisions[i], 700.0))
+            w = good / (good + odds[i]) * precisions[i]
             precision += w
-            total += w * (origins[i] - origin)
+            total += w * step
         origin += total / precision
-    value = 0.0
+    product = 1.0
     for i in range(n):
-        z = (origins[i] - origin) / wide[i]
-        good = (1.0 - outliers[i]) * math.exp(-0.5 * min(z * z, 700.0))
-        value += math.log(good / (exact[i] * _SQRT_2PI) + outliers[i] / errors[2])
-    out[0] = value
+        step = origins[i] - origin
+        good = math.exp(-0.5 * min(step * step * precisions[i], 700.0))
+        product *= heights[i] * (good + odds[i])
+        if product < 1e-100 or product > 1e100:
+            logs += math.log(product)
+            product = 1.0
+    out[0] = logs + math.log(product)
     out[1] = origin
     out[2] = 1.0 / math.sqrt(precision)
-
-
-@njit(cache=True)
-def _value_at(tables: Any, obs: Any, errors: Any, x: Array, widen: float, work: Array) -> float:
-    times, sigmas, outliers = obs[0], obs[1], obs[2]
-    predict(tables, obs, x[1], x[2], x[3], work)
-    total = 0.0
-    for i in range(len(times)):
-        sigma = math.hypot(total_sigma(sigmas[i], work[i, 0], errors), widen)
-        total += log_mixture(times[i] - x[0] - work[i, 0], sigma, outliers[i], errors[2])
-    return total
 
 
 @njit(cache=True)

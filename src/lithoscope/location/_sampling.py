@@ -59,10 +59,11 @@ def _from_modes(
     start = StudentMixture.from_covariances(
         np.maximum(mass / mass.sum(), 0.05),
         np.stack([mode.point for mode in modes]),
-        np.stack([1.3 * mode.covariance for mode in modes]),
+        np.stack([1.05 * mode.covariance for mode in modes]),
+        dof=8.0,
     )
     return sample_adaptively(
-        problem.log_posterior, start, rng, target=target, n_round=int(1.6 * target), max_rounds=5
+        problem.log_posterior, start, rng, target=target, n_round=int(1.25 * target), max_rounds=5
     )
 
 

@@ -22,7 +22,9 @@ Array = NDArray[np.float64]
 # s/km of a typical crustal P wave; only scales how far a search may be widened.
 _SLOWNESS = 0.2
 _BEAM = 24
-_STARTS = 8
+_STARTS = 6
+_RUNGS = 5
+_MAX_MODES = 12
 _MIN_RADIUS_KM = 1.0
 # Steps of the coarse times, and how far apart in depth receivers may be that share them.
 _COARSE_STEP_KM = 1.0
@@ -62,9 +64,16 @@ class Problem:
             out[inside] = value + self.log_prior(kept[:, 1:])
         return out
 
-    def profile(self, nodes: Array, radius_km: float) -> Array:
+    def breadth(self, usual: int) -> int:
+        """Return how many cells to follow: more with few picks, which leave many maxima."""
+        return int(usual * np.clip(20.0 / len(self.obs[0]), 1.0, 4.0))
+
+    def profile(self, nodes: Array, radius_km: float, guess: Array | None = None) -> Array:
         """Return (n, 3): log posterior maximised over origin time, that time, its sigma."""
-        out = _kernels.profile(self.tables, self.coarse, self.obs, self.errors, nodes, radius_km)
+        guess = np.full(len(nodes), np.nan) if guess is None else guess
+        out = _kernels.profile(
+            self.tables, self.coarse, self.obs, self.errors, nodes, radius_km, guess
+        )
         if self.prior is not None:
             out[:, 0] += self.log_prior(nodes)
         return out
@@ -80,12 +89,34 @@ class Mode:
 
 
 def find_modes(problem: Problem) -> list[Mode]:
-    """Return the separate maxima of the posterior, best first (at least one)."""
+    """Return the maxima of the posterior, best first (at least one).
+
+    Depth is where picks leave several (one a layer, above and below the stations), so the epicentre
+    of the best is tried again from a ladder of depths.
+    """
     centres, half, values = beam(problem)
-    starts = _spread(centres, values[:, 0], half)
+    starts = _spread(centres, values[:, 0], half, problem.breadth(_STARTS))
     radius = float(np.linalg.norm(half))
     found = [climb(problem, centres[k], values[k, 1], radius) for k in starts]
-    return separate(problem, found)
+    best = max(found, key=lambda mode: mode.value)
+    top, bottom = problem.box[:, 2]
+    rungs = top + (bottom - top) * np.linspace(0.0, 1.0, problem.breadth(_RUNGS)) ** 2
+    ladder = np.column_stack([np.tile(best.point[1:3], (len(rungs), 1)), rungs])
+    origins = problem.profile(ladder, 0.0)[:, 1]
+    found += [climb(problem, ladder[k], origins[k], 0.0) for k in range(len(rungs))]
+    return distinct(found)
+
+
+def distinct(found: list[Mode]) -> list[Mode]:
+    """Sort maxima by value; drop doubles, and those e^15 less likely than the best."""
+    kept: list[Mode] = []
+    for mode in sorted(found, key=lambda m: -m.value):
+        if kept and (mode.value < kept[0].value - 15.0 or len(kept) == _MAX_MODES):
+            break
+        steps = [(mode.point - other.point, other.covariance) for other in kept]
+        if all(step @ np.linalg.solve(matrix, step) > 0.1 for step, matrix in steps):
+            kept.append(mode)
+    return kept
 
 
 def first_cells(problem: Problem) -> tuple[Array, Array]:
@@ -109,10 +140,12 @@ def beam(problem: Problem) -> tuple[Array, Array, Array]:
         centres, values = _with_seeds(problem, centres, half, values)
     wanted = max(_MIN_RADIUS_KM, 2.0 * float(np.median(problem.obs[1])) / _SLOWNESS)
     while float(np.linalg.norm(half)) > wanted:
-        best = np.argsort(-values[:, 0], kind="stable")[:_BEAM]
+        best = np.argsort(-values[:, 0], kind="stable")[: problem.breadth(_BEAM)]
         centres = split(centres[best], half)
         half = 0.5 * half
-        values = problem.profile(centres, float(np.linalg.norm(half)))
+        values = problem.profile(
+            centres, float(np.linalg.norm(half)), np.repeat(values[best, 1], 8)
+        )
     return centres, half, values
 
 
@@ -139,11 +172,11 @@ def _with_seeds(
     return np.concatenate([centres, nodes]), np.concatenate([values, more])
 
 
-def _spread(centres: Array, values: Array, half: Array) -> list[int]:
+def _spread(centres: Array, values: Array, half: Array, n: int) -> list[int]:
     """Pick the best cells that are not neighbours of one already picked."""
     chosen: list[int] = []
     left = np.array(values)
-    for _ in range(_STARTS):
+    for _ in range(n):
         k = int(np.argmax(left))
         if not np.isfinite(left[k]):
             break
@@ -157,7 +190,7 @@ def climb(problem: Problem, place: Array, origin: float, radius_km: float) -> Mo
     """Climb from a place to the maximum of the likelihood it leads to."""
     start = np.concatenate([[origin], place])
     reach = radius_km * _SLOWNESS
-    widen = np.array([reach, reach / 4.0, 0.0])
+    widen = np.array([reach, 0.0])
     return _climb(problem, start, widen)
 
 
@@ -184,12 +217,10 @@ def _climb(problem: Problem, start: Array, widen: Array) -> Mode:
     return Mode(point, np.asarray(np.linalg.inv(precision + loose), float), value)
 
 
-def separate(problem: Problem, found: list[Mode]) -> list[Mode]:
+def separate(problem: Problem, modes: list[Mode]) -> list[Mode]:
     """Drop maxima that are one: no valley of the posterior lies between them and a better one."""
     kept: list[Mode] = []
-    for mode in sorted(found, key=lambda m: -m.value):
-        if kept and mode.value < kept[0].value - 15.0:
-            break
+    for mode in modes:
         if all(_valley(problem, mode, other) for other in kept):
             kept.append(mode)
     return kept
@@ -214,9 +245,7 @@ def polish(problem: Problem, mode: Mode) -> Mode:
     while step > 1e-3:
         trial = point + step * scale * directions
         # The best origin time of each place keeps the walk on the ridge.
-        trial[:, 0] = _kernels.profile(
-            problem.tables, problem.coarse, problem.obs, problem.errors, trial[:, 1:], 0.0
-        )[:, 1]
+        trial[:, 0] = problem.profile(trial[:, 1:], 0.0, np.full(8, point[0]))[:, 1]
         values = problem.log_posterior(trial)
         best = int(np.argmax(values))
         if values[best] > value:

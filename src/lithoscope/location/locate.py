@@ -218,7 +218,7 @@ def _locate_one(
     row: dict[str, Any] = _summary.uncertainty(answer, point)
     columns, quality = _summary.arrivals(event, problem, point, projection)
     row |= quality
-    row["n_modes"] = _summary.count_modes(answer, modes)
+    row["n_modes"] = _summary.count_modes(answer, _search.separate(problem, modes))
     aperture = float(np.hypot(np.ptp(east), np.ptp(north)))
     wide = 2.0 * row["ellipse_95_major_km"] > aperture
     row["ambiguous"] = row["n_modes"] > 1 or wide
@@ -248,7 +248,7 @@ def _improve(problem: Problem, modes: list[Mode], answer: Any) -> list[Mode]:
     mode = _search.climb_from_sample(problem, answer.points[best])
     if problem.prior is not None:
         mode = _search.polish(problem, mode)
-    return _search.separate(problem, [mode, *modes])
+    return _search.distinct([mode, *modes])
 
 
 def _warnings(event: EventPicks, answer: Any, settings: LocationSettings, box: Array) -> list[dict]:

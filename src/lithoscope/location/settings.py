@@ -60,7 +60,7 @@ class LocationSettings(Settings):
     )
     max_depth_km: float = Field(default=60.0, description="Deepest depth below sea level searched.")
     n_samples: int = Field(
-        default=1000,
+        default=800,
         ge=200,
         le=100_000,
         description="Effective number of posterior samples wanted, and number kept on request.",
