@@ -78,8 +78,19 @@ def test_damage_inside_the_data_is_a_gap_not_a_crash(three):
     archive = index_archive(folder)
     content[4096 + 64 : 4096 + 2000] = b"\xff" * 1936  # the frames of the second record
     (folder / "Z.mseed").write_bytes(bytes(content))
-    records, _ = read_records(archive, STATION)
+    records, problems = read_records(archive, STATION)
+    assert names(problems) & {"damaged", "unreadable"}
     assert sum(r.mask[1] * r.n_samples for r in records) == 6000
+
+
+def test_truncated_archives_of_files_are_named(three):
+    folder, _ = three
+    packed = gzip.compress((folder / "Z.mseed").read_bytes())
+    (folder / "Q.mseed.gz").write_bytes(packed[: len(packed) // 2])
+    (folder / "R.zip").write_bytes(b"PK\x03\x04 nothing")
+    archive = index_archive(folder)
+    assert len(archive.segments) == 3
+    assert len(archive.problems) >= 1
 
 
 def test_file_gone_after_indexing(three):

@@ -211,6 +211,32 @@ def test_overlap_that_disagrees_keeps_the_earlier_and_starts_a_new_record(tmp_pa
     assert "earlier-starting piece kept" in row["action"]
 
 
+def test_a_clock_step_by_part_of_a_sample_goes_on_with_its_own_times(tmp_path):
+    first, second = noise(2000, 1), noise(2000, 2)
+    back = START_NS + 1500 * STEP_NS + 3_000_000
+    save(tmp_path / "a.mseed", [make_trace("XX.AAA..HHZ", first)])
+    save(tmp_path / "b.mseed", [make_trace("XX.AAA..HHZ", second, start_ns=back)])
+    archive = index_archive(tmp_path)
+    records, _ = read_records(archive, STATION)
+    assert list(archive.problems["problem"]) == ["clock step"]
+    assert [r.starttime_ns for r in records] == [START_NS, back + 500 * STEP_NS]
+    assert np.array_equal(records[0].data[0], first)
+    assert np.array_equal(records[1].data[0], second[500:])
+
+
+def test_another_sampling_rate_begins_a_new_record(tmp_path):
+    later = START_NS + 20 * 10**9
+    save(tmp_path / "a.mseed", [make_trace("XX.AAA..HHZ", noise(1000), rate_hz=50.0)])
+    save(tmp_path / "b.mseed", [make_trace("XX.AAA..HHZ", noise(1000), start_ns=later)])
+    inside = make_trace("XX.AAA..HHZ", noise(100), start_ns=later + 10**9, rate_hz=20.0)
+    save(tmp_path / "c.mseed", [inside])
+    archive = index_archive(tmp_path)
+    records, _ = read_records(archive, STATION)
+    assert [(r.n_samples, r.sampling_rate_hz) for r in records] == [(1000, 50.0), (1000, 100.0)]
+    found = set(archive.problems["problem"])
+    assert found == {"two sampling rates", "sampling rate changes"}
+
+
 def test_a_copy_inside_a_longer_piece_changes_nothing(tmp_path):
     values = noise(3000)
     save(tmp_path / "a.mseed", [make_trace("XX.AAA..HHZ", values)])

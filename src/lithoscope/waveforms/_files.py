@@ -5,7 +5,10 @@ from __future__ import annotations
 import glob
 import hashlib
 import struct
+import tarfile
 import warnings
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +34,14 @@ READ_ERRORS = (
     NotImplementedError,
     EOFError,
     MemoryError,
+    RuntimeError,
+    SyntaxError,
     UnboundLocalError,
     ParseError,
     struct.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
 )
 
 

@@ -95,10 +95,11 @@ def _read_file(
         last_ns = end_ns + margin
         options["endtime"] = UTCDateTime(ns=last_ns)
     try:
-        stream, _ = read_quietly(Path(path), **options)
+        stream, complaints = read_quietly(Path(path), **options)
     except DataError as error:
         problems.append(_problem(Path(path).name, "unreadable", str(error), "treated as a gap"))
         return []
+    problems += [_problem(Path(path).name, "damaged", text, "used as read") for text in complaints]
     free = list(pieces)
     out = []
     for trace in stream:

@@ -6,8 +6,8 @@ no record.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -23,8 +23,8 @@ _JITTER_SAMPLES = 0.1
 class Piece:
     """One piece of a file on the sample grid of its run.
 
-    ``first`` is the number of its first sample on the grid; it provides samples from ``own``
-    on, the ones before come from pieces that start earlier.
+    ``first`` is the number of its first sample on the grid (negative if the run begins inside
+    it); it provides samples from ``own`` on, the ones before come from pieces that start earlier.
     """
 
     path: str
@@ -65,14 +65,16 @@ def plan_runs(segments: pd.DataFrame) -> tuple[list[Run], list[dict[str, Any]]]:
     that starts within half a sample of the end of the run, or before, is joined: the run's
     first piece fixes the grid, and each later piece sits at the nearest sample of it. One that
     starts later than that begins a new run. Where pieces overlap, the earlier-starting one is
-    kept. A piece of another sampling rate begins a new run; where it overlaps one that started
-    earlier it is skipped and reported.
+    kept; one that overlaps and lies more than a tenth of a sample off the grid goes on, where
+    the earlier one ends, in a run of its own (a clock step). A piece of another sampling rate
+    begins a new run; where it overlaps one that started earlier it is skipped and reported.
     """
     rows = segments.sort_values(
         ["starttime_ns", "n_samples", "file_digest"], ascending=[True, False, True]
     )
     runs: list[Run] = []
     problems: list[dict[str, Any]] = []
+    clock_steps: list[tuple[int, float]] = []
     jitter = 0.0
     columns = ["path", "format", "channel", "starttime_ns", "sampling_rate_hz", "n_samples"]
     for path, form, channel, start_ns, rate, n_samples in zip(
@@ -88,12 +90,27 @@ def plan_runs(segments: pd.DataFrame) -> tuple[list[Run], list[dict[str, Any]]]:
         if run is None or first > run.n_samples:
             run, first = Run(channel, float(rate), int(start_ns)), 0
             runs.append(run)
-        exact = (start_ns - run.origin_ns) * rate / NS_PER_S
-        jitter = max(jitter, abs(exact - first))
+        off = abs((start_ns - run.origin_ns) * rate / NS_PER_S - first)
+        covered = run.n_samples - first
+        if off > _JITTER_SAMPLES and 0 < covered < n_samples:
+            # Data that overlap off the grid are of another clock: they go on with their own.
+            clock_steps.append((covered, off))
+            run = Run(channel, float(rate), int(start_ns) + offset_ns(covered, rate))
+            runs.append(run)
+            first, off = -covered, 0.0
+        jitter = max(jitter, off)
         own = max(first, run.n_samples)
         run.pieces.append(Piece(path, form, int(start_ns), int(n_samples), first, own))
         run.n_samples = max(run.n_samples, first + int(n_samples))
     problems += _gap_row(runs)
+    if clock_steps:
+        covered, off = max(clock_steps)
+        detail = (
+            f"{len(clock_steps)} piece(s) start before the end of the one before (by up to "
+            f"{covered} sample(s)) and off its grid (there by {off:.2f} samples)"
+        )
+        action = "the earlier-starting piece kept; a new record begins where it ends"
+        problems.append(_row(runs, "clock step", detail, action))
     if jitter > _JITTER_SAMPLES:
         detail = f"pieces start up to {jitter:.2f} samples off the grid of the piece before"
         problems.append(_row(runs, "time jitter", detail, "joined at the nearest sample"))
@@ -101,15 +118,16 @@ def plan_runs(segments: pd.DataFrame) -> tuple[list[Run], list[dict[str, Any]]]:
 
 
 def _gap_row(runs: list[Run]) -> list[dict[str, Any]]:
-    gaps = [(b.origin_ns - a.time_ns(a.n_samples)) / NS_PER_S for a, b in itertools.pairwise(runs)]
-    steps = [g for g in gaps if g < 0.5 / runs[0].rate_hz]
-    missing = [g for g in gaps if g >= 0.5 / runs[0].rate_hz]
+    pairs = list(pairwise(runs))
+    gaps = [(b.origin_ns - a.time_ns(a.n_samples)) / NS_PER_S for a, b in pairs]
+    steps = [a for a, b in pairs if abs(a.rate_hz / b.rate_hz - 1.0) > _SAME_RATE]
+    missing = [g for g, (a, _) in zip(gaps, pairs, strict=True) if g >= 0.5 / a.rate_hz]
     rows = []
     if missing:
         detail = f"{len(missing)} gap(s), {sum(missing):.6g} s in all, longest {max(missing):.6g} s"
         rows.append(_row(runs, "gap", detail, "kept as gaps"))
     if steps:
-        detail = f"{len(steps)} change(s) of the sampling rate without a gap"
+        detail = f"{len(steps)} change(s) of the sampling rate"
         rows.append(_row(runs, "sampling rate changes", detail, "records end there"))
     return rows
 
