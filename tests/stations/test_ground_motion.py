@@ -161,3 +161,24 @@ def test_full_response_agrees_with_obspys_own_removal(real_data):
     theirs = stream[0].data
     inner = slice(1500, -1500)
     assert np.abs(ours - theirs)[inner].max() < 0.01 * np.abs(theirs[inner]).max()
+
+
+@pytest.mark.data
+def test_two_instruments_at_one_site_agree(real_data):
+    """M4.4 at BK.BRIB: broadband velocity and accelerometer, two responses, one ground.
+
+    The accelerometer's horizontals point to 15 and 105 degrees; the broadband's clip.
+    """
+    folder = real_data("events/usgs_gmprocess") / "tutorials" / "nc73291880" / "raw"
+    archive = index_archive(sorted(folder.glob("BK.BRIB.*.mseed")))
+    metadata = read_stations(folder / "BK.BRIB.xml", codes=archive.stations())
+    found = {}
+    for band in ("HH", "HN"):
+        station = f"BK.BRIB.01.{band}"
+        source = read_records(archive, station, channels=metadata.channels)[0][0]
+        found[band] = to_wood_anderson(source, metadata)
+    peaks = {band: np.abs(motion.data).max(axis=1) for band, motion in found.items()}
+    assert found["HH"].clipped.tolist() == [False, True, True]
+    assert not found["HN"].clipped.any()
+    assert peaks["HN"][0] == pytest.approx(peaks["HH"][0], rel=0.01)
+    assert peaks["HN"][1] > 1.2 * peaks["HH"][1]  # what clipping cut off

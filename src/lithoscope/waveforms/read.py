@@ -51,7 +51,7 @@ def read_records(
     rate is resampled to the vertical's.
 
     The result depends on the data and on the window alone: files cut elsewhere give the same
-    records, and a shorter window gives the same samples at the same times. Memory is about 25
+    records, and a shorter window gives the same samples at the same times. Memory is about 15
     bytes for each sample and component in the window.
 
     Parameters
