@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lithoscope.errors import ConfigError
-from lithoscope.magnitude import ATTENUATIONS, MagnitudeSettings, attenuation, robust_mean
+from lithoscope.magnitude import (
+    ATTENUATIONS,
+    MagnitudeSettings,
+    attenuation,
+    estimate_station_corrections,
+    robust_mean,
+)
+from lithoscope.schema import STATION_MAGNITUDES
 
 
 @pytest.mark.parametrize("name", ["iaspei_ml", "hutton_boore_1987", "bakun_joyner_1984"])
@@ -137,3 +144,36 @@ def test_sigma_is_calibrated(n, outliers):
         hits += abs(mean.magnitude) <= mean.sigma
     low = 0.64 if outliers == 0 else 0.58
     assert low <= hits / trials <= 0.73
+
+
+def station_magnitudes(site: dict[str, float], n_events: int, scatter: float, missing: float):
+    rng = np.random.default_rng(8)
+    rows = [
+        {
+            "event_id": f"e{i}",
+            "station": station,
+            "magnitude_type": "ML",
+            "magnitude": 1.0 + 0.02 * i + term + rng.normal(0, scatter),
+            "used": True,
+        }
+        for i in range(n_events)
+        for station, term in site.items()
+        if rng.random() > missing
+    ]
+    return STATION_MAGNITUDES.table(rows)
+
+
+def test_station_corrections_are_recovered():
+    """Known site terms, a third of the readings missing, come back within 4 standard errors."""
+    site = {"A": 0.5, "B": -0.3, "C": 0.0, "D": 0.1, "E": -0.8}
+    found = estimate_station_corrections(station_magnitudes(site, 100, 0.15, 0.35))
+    assert set(found) == set(site)
+    for station, term in site.items():
+        # The median station, C, is the reference; both means carry 0.15 / sqrt(65).
+        assert found[station] == pytest.approx(-term, abs=4 * 0.15 * np.sqrt(2 / 65))
+
+
+def test_stations_with_few_events_get_no_correction():
+    assert estimate_station_corrections(station_magnitudes({"A": 0.5, "B": 0.0}, 5, 0.1, 0)) == {}
+    assert estimate_station_corrections(station_magnitudes({"A": 0.5}, 50, 0.1, 0)) == {}
+    assert estimate_station_corrections(STATION_MAGNITUDES.empty()) == {}

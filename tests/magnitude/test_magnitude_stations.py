@@ -10,7 +10,12 @@ import pytest
 
 from lithoscope.errors import DataError
 from lithoscope.geo import LocalProjection
-from lithoscope.magnitude import MagnitudeSettings, attenuation, local_magnitudes
+from lithoscope.magnitude import (
+    MagnitudeSettings,
+    attenuation,
+    correct_stations,
+    local_magnitudes,
+)
 from lithoscope.magnitude.blocks import BlockReader
 from lithoscope.schema import ARRIVALS, CHANNELS, EVENTS, STATIONS
 from lithoscope.stations import Inventory
@@ -424,3 +429,26 @@ def test_unknown_depth_and_picks_of_s_alone():
     )
     assert rows["used"].all()
     assert np.isfinite(events["magnitude"].iloc[0])
+
+
+def test_the_catalogue_corrects_its_own_stations():
+    """One station reads four times too low; with corrections all agree and the level stays."""
+    network = shaken(1e-6, T0)
+    times = {f"e{i:02d}": T0 + (20 + 25 * i) * S for i in range(11)}
+    network.bursts.clear()
+    for time in times.values():
+        shake(network, 2e-6, time)
+    network.bursts = [(c, t, m / 4 if c == "XX.B..HH" else m) for c, t, m in network.bursts]
+    events, rows = measure(network, [event(name, time) for name, time in times.items()])
+    corrected, new_rows = correct_stations(events, rows)
+    truth = true_magnitude(2e-6, 12.0)
+    assert corrected["magnitude"].to_numpy() == pytest.approx(truth, abs=0.02)
+    by_station = new_rows.groupby("station")["magnitude"].median()
+    assert by_station.to_numpy() == pytest.approx(truth, abs=0.02)
+    assert (events["magnitude"] < truth - 0.05).all()
+    same, _ = correct_stations(events, rows, MagnitudeSettings(correction_events=0))
+    pd.testing.assert_frame_equal(same, events)
+    few, _ = correct_stations(events.iloc[:3], rows[rows["event_id"].isin(events["event_id"][:3])])
+    pd.testing.assert_frame_equal(few, events.iloc[:3])
+    empty, _ = correct_stations(events.iloc[:0], rows.iloc[:0])
+    assert empty.empty

@@ -1,6 +1,7 @@
 """Local magnitudes from Wood-Anderson amplitudes, with the reason for every refusal."""
 
 from lithoscope.magnitude.attenuation import ATTENUATIONS, Attenuation, attenuation
+from lithoscope.magnitude.corrections import correct_stations, estimate_station_corrections
 from lithoscope.magnitude.local import Reader, local_magnitudes
 from lithoscope.magnitude.network import NetworkMagnitude, robust_mean
 from lithoscope.magnitude.settings import MagnitudeSettings
@@ -12,6 +13,8 @@ __all__ = [
     "NetworkMagnitude",
     "Reader",
     "attenuation",
+    "correct_stations",
+    "estimate_station_corrections",
     "local_magnitudes",
     "robust_mean",
 ]

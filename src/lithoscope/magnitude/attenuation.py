@@ -91,7 +91,7 @@ _ALL = (
     Attenuation(
         "luckett_2019",
         "United Kingdom, with a term for short distances",
-        "Luckett et al. (2019), GJI 216, 1145-1156, doi:10.1093/gji/ggy484",
+        "Luckett et al. (2019), GJI 216, 1145-1156",
         *(1.11, 0.00189, 1.0, -2.09 + 0.00189 + _NM),
         near_coefficient=-1.16,
         near_decay_per_km=0.2,
@@ -100,7 +100,7 @@ _ALL = (
     Attenuation(
         "bobbio_2009",
         "southern Italy (Irpinia)",
-        "Bobbio, Vassallo & Festa (2009), BSSA 99, 2461-2470, doi:10.1785/0120080364",
+        "Bobbio, Vassallo & Festa (2009), BSSA 99, 2461-2470",
         *(1.79, 0.0, 1.0, -0.58),
         max_distance_km=250.0,
     ),
@@ -121,7 +121,7 @@ _ALL = (
     Attenuation(
         "keir_2006",
         "Ethiopia",
-        "Keir et al. (2006), BSSA 96, 2221-2230, doi:10.1785/0120060051",
+        "Keir et al. (2006), BSSA 96, 2221-2230",
         *(1.196997, 0.001066, 17.0, 2.0),
     ),
 )

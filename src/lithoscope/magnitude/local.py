@@ -21,7 +21,7 @@ from lithoscope.magnitude.amplitude import (
 )
 from lithoscope.magnitude.attenuation import Attenuation
 from lithoscope.magnitude.blocks import BlockReader, Reader
-from lithoscope.magnitude.network import robust_mean
+from lithoscope.magnitude.network import network_columns
 from lithoscope.magnitude.settings import MagnitudeSettings
 from lithoscope.magnitude.windows import (
     Waves,
@@ -95,38 +95,9 @@ def local_magnitudes(
         mine = by_event.get(event.event_id, [])
         measured = _Event(event, mine, list(near.itertuples(index=False)), network).measure()
         rows += measured
-        columns.append(_network_columns(measured, settings))
+        columns.append(network_columns(measured, settings))
     result = events.assign(**pd.DataFrame(columns, index=events.index)) if columns else events
     return EVENTS.check(result), STATION_MAGNITUDES.table(rows)
-
-
-def _network_columns(rows: list[dict[str, Any]], settings: MagnitudeSettings) -> dict[str, Any]:
-    used = [row for row in rows if row["used"]]
-    if not used:
-        if not rows:
-            reason = "no station to measure: no arrivals, or none in the station list"
-        else:
-            reasons = pd.Series([row["reason"].split(":")[0] for row in rows]).value_counts()
-            counts = ", ".join(f"{n} {text}" for text, n in reasons.items())
-            reason = f"no usable station of {len(rows)}: {counts}"
-        return {
-            "magnitude": np.nan,
-            "magnitude_type": "",
-            "magnitude_sigma": np.nan,
-            "n_magnitudes": 0,
-            "magnitude_reason": reason,
-        }
-    mean = robust_mean([row["magnitude"] for row in used], settings.station_sigma)
-    verticals = sum(row["magnitude_type"] == "MLv" for row in used)
-    clipped = sum(row["reason"].startswith("clipped") for row in rows)
-    caution = f"may be too small: {clipped} of {len(rows)} stations are clipped"
-    return {
-        "magnitude": mean.magnitude,
-        "magnitude_type": "MLv" if 2 * verticals > len(used) else "ML",
-        "magnitude_sigma": mean.sigma,
-        "n_magnitudes": len(used),
-        "magnitude_reason": caution if clipped > len(used) else "",
-    }
 
 
 @dataclass(frozen=True)

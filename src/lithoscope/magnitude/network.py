@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
+
+from lithoscope.magnitude.settings import MagnitudeSettings
 
 # 95 % efficiency on Gaussian scatter: Huber (1981), Robust Statistics, section 4.5.
 _HUBER = 1.345
@@ -65,3 +69,33 @@ def _pooled(variance: float, n: int, station_sigma: float) -> float:
 
 def _weights(residual: np.ndarray, scale: float) -> np.ndarray:
     return np.minimum(1.0, _HUBER * scale / np.maximum(np.abs(residual), 1e-12))
+
+
+def network_columns(rows: list[dict[str, Any]], settings: MagnitudeSettings) -> dict[str, Any]:
+    """Return the magnitude columns of an event from its STATION_MAGNITUDES rows."""
+    used = [row for row in rows if row["used"]]
+    if not used:
+        if not rows:
+            reason = "no station to measure: no arrivals, or none in the station list"
+        else:
+            reasons = pd.Series([row["reason"].split(":")[0] for row in rows]).value_counts()
+            counts = ", ".join(f"{n} {text}" for text, n in reasons.items())
+            reason = f"no usable station of {len(rows)}: {counts}"
+        return {
+            "magnitude": np.nan,
+            "magnitude_type": "",
+            "magnitude_sigma": np.nan,
+            "n_magnitudes": 0,
+            "magnitude_reason": reason,
+        }
+    mean = robust_mean([row["magnitude"] for row in used], settings.station_sigma)
+    verticals = sum(row["magnitude_type"] == "MLv" for row in used)
+    clipped = sum(row["reason"].startswith("clipped") for row in rows)
+    caution = f"may be too small: {clipped} of {len(rows)} stations are clipped"
+    return {
+        "magnitude": mean.magnitude,
+        "magnitude_type": "MLv" if 2 * verticals > len(used) else "ML",
+        "magnitude_sigma": mean.sigma,
+        "n_magnitudes": len(used),
+        "magnitude_reason": caution if clipped > len(used) else "",
+    }

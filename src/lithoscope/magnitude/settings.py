@@ -27,6 +27,12 @@ class MagnitudeSettings(Settings):
     station_corrections: dict[str, float] = Field(
         default={}, description="Added to a station's magnitude, by NET.STA.LOC.BI or NET.STA."
     )
+    correction_events: int = Field(
+        default=10,
+        ge=0,
+        description="Stations with at least this many magnitudes get a correction estimated from "
+        "the catalogue itself, so that stations agree; 0 = none.",
+    )
     stations: Literal["arrivals", "all"] = Field(
         default="arrivals",
         description="Measure where the event has an arrival, or at every station in range.",
