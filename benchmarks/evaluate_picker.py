@@ -1,6 +1,6 @@
 """Measure a picker on the labelled traces and on quiet continuous records.
 
-    python benchmarks/evaluate_picker.py [--part test|training] [--noise] [--json FILE]
+    python benchmarks/evaluate_picker.py [--part test|training] [--least P] [--noise] [--json FILE]
 
 Prints, for P and S: precision, recall and F1 within 0.1, 0.2 and 0.5 s; the median and the
 median absolute deviation of picked minus labelled time; how often the label lies within one
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +40,14 @@ def to_record(trace: Trace) -> Record:
     )  # fmt: skip
 
 
-def collect(picker: Picker, traces: list[Trace]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def collect(
+    picker: Picker, traces: list[Trace], least: float = 0.3
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (picks with the offset to their label, labels with the offset of their pick), s."""
     picks, labels = [], []
     for number, trace in enumerate(traces):
         found, _ = picker.pick(to_record(trace))
+        found = found[found["probability"] >= least]
         at = (found["time"].astype("int64").to_numpy() - START_NS) / NS_PER_S
         for phase, samples in (("P", trace.p), ("S", trace.s)):
             rows = found[found["phase"] == phase].copy()
@@ -153,7 +157,8 @@ def noise(picker: Picker) -> dict:
         ("Chile, 1 March 2014", "chile_cx_2014/CX_20140301", None),
     ):
         archive = index_archive(continuous / path)
-        counts, hours, cpu = {"P": 0, "S": 0}, 0.0, 0.0
+        counts: Counter[str] = Counter()
+        hours, cpu = 0.0, 0.0
         for station in archive.stations():
             last = None if end is None else pd.Timestamp(end, tz="UTC").value
             for record in read_records(archive, station, None, last)[0]:
@@ -161,8 +166,10 @@ def noise(picker: Picker) -> dict:
                 picks, _ = picker.pick(record)
                 cpu += time.process_time() - start
                 hours += record.n_samples / record.sampling_rate_hz / 3600
-                for phase in counts:
-                    counts[phase] += int((picks["phase"] == phase).sum())
+                for phase in "PS":
+                    mine = picks.loc[picks["phase"] == phase, "probability"]
+                    counts[phase] += len(mine)
+                    counts[f"{phase}_over_0.5"] += int((mine >= 0.5).sum())
         out[name] = {f"{k}_per_hour": v / hours for k, v in counts.items()}
         out[name]["cpu_s_per_station_day"] = cpu / hours * 24
         print(name, f"({hours:.1f} station hours):", _line(out[name]))
@@ -179,13 +186,18 @@ def main() -> None:
     """Measure the classical picker."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=("test", "training"), default="test")
+    parser.add_argument("--least", type=float, default=0.3, help="smallest probability counted")
     parser.add_argument("--noise", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     traces = [t for t in load() if t.training == (options.part == "training")]
     picker = ClassicalPicker()
-    print(f"{picker.name}, {options.part} part, {len(traces)} traces")
-    out = report(*collect(picker, traces))
+    least = options.least
+    print(
+        f"{picker.name}, {options.part} part, {len(traces)} traces, probability {least:g} and more"
+    )
+    picks, labels = collect(picker, traces, least)
+    out = report(picks, labels)
     if options.noise:
         out["noise"] = noise(picker)
     if options.json:

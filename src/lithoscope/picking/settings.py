@@ -11,13 +11,17 @@ class ClassicalPickerSettings(Settings):
     """What a user may change; everything else follows from the data or was fitted to labels."""
 
     p_threshold: float = Field(
-        default=0.3, ge=0.01, le=1.0, description="Smallest probability of a P pick that is kept."
+        default=0.12,
+        ge=0.01,
+        le=1.0,
+        description="Smallest probability of a P pick that is kept; low, since the association "
+        "weighs picks by their probability.",
     )
     s_threshold: float = Field(
-        default=0.3, ge=0.01, le=1.0, description="Smallest probability of an S pick that is kept."
+        default=0.2, ge=0.01, le=1.0, description="Smallest probability of an S pick that is kept."
     )
     single_threshold: float = Field(
-        default=0.6,
+        default=0.5,
         ge=0.01,
         le=1.0,
         description="The same for S picks where only the vertical (or no vertical) was recorded.",
