@@ -46,14 +46,14 @@ def write_nlloc(catalog: Catalog, path: Path) -> list[Path]:
     """
     arrivals = _with_picks(catalog)
     labels = station_labels(pd.concat([arrivals["station"], catalog.stations["station"]]))
+    by_event = _by_event(arrivals)
     lines = []
     for event in catalog.events["event_id"]:
-        rows = arrivals[arrivals["event_id"] == event].sort_values("time", kind="stable")
-        if rows.empty:
-            continue
-        lines.append(f"PUBLIC_ID {event}")
-        lines += [_nlloc_line(row, labels[row.station]) for row in rows_of(rows)]
-        lines.append("")
+        rows = by_event.get(event, [])
+        if rows:
+            lines.append(f"PUBLIC_ID {event}")
+            lines += [_nlloc_line(row, labels[row.station]) for row in rows]
+            lines.append("")
     with replacing(path) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return [path, _write_nlloc_stations(catalog, path, labels)]
@@ -108,13 +108,13 @@ def write_hypodd(catalog: Catalog, path: Path) -> list[Path]:
                 f"station {code}: label '{label}' has more than the {HYPODD_LABEL_LENGTH} "
                 f"characters that hypoDD reads; shorten the code"
             )
+    by_event = _by_event(arrivals)
     sharpest = arrivals["time_sigma_s"].min()
     lines, ids = [], []
     for number, event in enumerate(rows_of(catalog.events), start=1):
         lines.append(_hypodd_event(event, number))
         ids.append(f"{number},{event.event_id}")
-        rows = arrivals[arrivals["event_id"] == event.event_id]
-        for row in rows_of(rows.sort_values("time", kind="stable")):
+        for row in by_event.get(event.event_id, []):
             seconds = (row.time - event.time).total_seconds()
             weight = row.weight * sharpest / row.time_sigma_s
             if weight >= _HYPODD_MIN_WEIGHT:
@@ -144,6 +144,13 @@ def _hypodd_event(event: Any, number: int) -> str:
         f"{event.latitude:9.5f} {event.longitude:10.5f} {depth:8.3f} {magnitude:5.2f} "
         f"{horizontal:7.3f} {vertical:7.3f} {rms:7.4f} {number:9d}"
     )
+
+
+def _by_event(arrivals: pd.DataFrame) -> dict[str, list[Any]]:
+    out: dict[str, list[Any]] = {}
+    for row in rows_of(arrivals.sort_values("time", kind="stable")):
+        out.setdefault(row.event_id, []).append(row)
+    return out
 
 
 def _or_zero(value: float) -> float:
