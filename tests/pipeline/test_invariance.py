@@ -91,9 +91,7 @@ def test_later_start_changes_nothing_after_it(real_run, real_data, tmp_path, shi
 
 
 def test_one_worker_or_two(real_run, real_data, tmp_path) -> None:
-    again = run_case(
-        "iceland", real_data, tmp_path / "run", extra={"engine": {"workers": 1}}
-    )
+    again = run_case("iceland", real_data, tmp_path / "run", extra={"engine": {"workers": 1}})
     assert_same(real_run("iceland").result.catalog, again.result.catalog)
 
 

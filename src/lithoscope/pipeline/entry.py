@@ -104,6 +104,11 @@ def rewrite_report(path: Path, reference: Path | None = None) -> Path:
     catalog = open_run(path)
     directory = RunDirectory(path)
     marker = directory.read_marker()
+    if marker.get("status") != "done":
+        raise DataError(
+            f"the last run in '{path}' has not finished, so its configuration and its catalogue "
+            "may not belong together; repeat `lithoscope run` to resume"
+        )
     settings = load_settings(path / "config.toml")
     sources = [Path(p) for p in marker.get("sources", [])]  # type: ignore[attr-defined]
     stations = [Path(p) for p in marker.get("stations", [])]  # type: ignore[attr-defined]

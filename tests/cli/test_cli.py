@@ -1,0 +1,124 @@
+"""Commands: exit codes, one-line errors, tables in and out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def lithoscope(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lithoscope", *arguments], capture_output=True, text=True
+    )
+
+
+def assert_one_line(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    lines = [line for line in result.stderr.splitlines() if line.startswith("lithoscope: ")]
+    assert result.returncode == code, result.stderr
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+def test_no_files(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    stations = tmp_path / "stations.csv"
+    stations.write_text("network,station,longitude,latitude,elevation_m\nXX,A,10,45,0\n")
+    result = lithoscope(
+        "run", str(tmp_path / "data"), "-s", str(stations), "-o", str(tmp_path / "run")
+    )
+    assert_one_line(result, 1, "no waveform")
+
+
+def test_missing_station_option(tmp_path: Path) -> None:
+    result = lithoscope("run", str(tmp_path), "-o", str(tmp_path / "run"))
+    assert_one_line(result, 1, "--stations")
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_key_names_the_nearest(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text("[location]\nmax_dept_km = 30\n")
+    result = lithoscope("config", "--config", str(config))
+    assert_one_line(result, 2, "location.max_dept_km", "did you mean 'max_depth_km'")
+
+
+def test_value_out_of_range_names_the_key() -> None:
+    assert_one_line(lithoscope("config", "--set", "engine.workers=0"), 2, "engine.workers")
+
+
+def test_wrong_use_is_exit_2() -> None:
+    assert lithoscope("compare").returncode == 2
+    assert lithoscope("no-such-command").returncode == 2
+
+
+def test_export_of_no_run(tmp_path: Path) -> None:
+    result = lithoscope("export", str(tmp_path), "--format", "csv")
+    assert_one_line(result, 1, "is no run directory")
+
+
+def test_config_prints_every_group() -> None:
+    result = lithoscope("config")
+    assert result.returncode == 0
+    for group in ("waveforms", "stations", "model", "picking", "association", "location"):
+        assert f"[{group}]" in result.stdout
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    result = lithoscope("demo", "--output", str(folder), "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["events"] >= 3
+    return folder
+
+
+def test_stages_one_by_one_equal_the_run(demo: Path, tmp_path: Path) -> None:
+    sources = json.loads((demo / "lithoscope-run.json").read_text())["sources"]
+    stations = ("--stations", str(demo / "stations.csv"))
+    config = ("--config", str(demo / "config.toml"))
+    folder = str(tmp_path / "stages")
+    steps = [
+        ("pick", *sources, "-o", folder, *stations, *config),
+        ("associate", folder, *stations, *config),
+        ("locate", folder, *stations, *config),
+        ("magnitude", folder, *sources, *stations, *config),
+        ("classify", folder),
+    ]
+    for step in steps:
+        result = lithoscope(*step)
+        assert result.returncode == 0, f"{step[0]}: {result.stderr}"
+    alone = (tmp_path / "stages" / "events.csv").read_text()
+    exported = lithoscope("export", str(demo), "--format", "csv", "-o", str(tmp_path / "csv"))
+    assert exported.returncode == 0
+    assert alone == (tmp_path / "csv" / "events.csv").read_text()
+
+
+def test_compare_with_itself(demo: Path, tmp_path: Path) -> None:
+    quakeml = next((demo / "exports").glob("*.xml"))
+    result = lithoscope("compare", str(demo), str(quakeml), "--json")
+    assert result.returncode == 0, result.stderr
+    value = json.loads(result.stdout)
+    assert value["missed"] == value["new"] == 0
+    assert value["matched"] >= 3
+    assert "<svg" in Path(value["page"]).read_text()
+
+
+def test_report_again(demo: Path) -> None:
+    before = (demo / "report.html").read_bytes()
+    (demo / "report.html").unlink()
+    assert lithoscope("report", str(demo)).returncode == 0
+    assert (demo / "report.html").read_bytes() == before
+
+
+def test_check_names_what_is_there(demo: Path) -> None:
+    sources = json.loads((demo / "lithoscope-run.json").read_text())["sources"]
+    result = lithoscope("check", *sources, "--stations", str(demo / "stations.csv"))
+    assert result.returncode == 0, result.stderr
+    for station in ("BW.UH1..SH", "BW.UH4..EH"):
+        assert station in result.stdout
