@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from lithoscope.constants import NS_PER_S
-from lithoscope.picking import ClassicalPicker
+from lithoscope.picking import ClassicalPicker, ClassicalPickerSettings
 from lithoscope.waveforms import index_archive, read_records
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -99,3 +100,26 @@ def test_scores_on_the_test_part_of_the_labelled_traces(real_data):
         assert evaluate.scores(p, q, 0.5)["f1"] > least
         manual = p[p["origin"].isin(evaluate.MANUAL)]
         assert 0.55 < evaluate.residuals(manual)["inside_1_sigma"] < 0.85
+
+
+@pytest.mark.parametrize("shift", [11_286, 127_593])
+def test_a_later_start_and_other_chunks_change_no_pick_of_a_real_sequence(real_data, shift):
+    archive = index_archive(real_data("continuous/ridgecrest_2019") / "waveforms")
+    (whole,) = read_records(archive, "CI.CLC..HH")[0]
+    start_ns = whole.starttime_ns + shift * 10_000_000
+    cut = replace(whole, data=whole.data[:, shift:], starttime_ns=start_ns)
+    edge = pd.Timestamp(start_ns + round(PICKER.context_s * NS_PER_S), tz="UTC")
+    picks, detections = zip(
+        PICKER.pick(whole),
+        ClassicalPicker(ClassicalPickerSettings(chunk_s=333.0)).pick(cut),
+        strict=True,
+    )
+    ids = [set(p.loc[p["time"] >= edge, "pick_id"]) for p in picks]
+    assert len(ids[0]) > 300
+    assert ids[0] == ids[1]
+    spans = [
+        set(zip(d["starttime"], d["endtime"], strict=True)) for d in
+        (d[d["starttime"] >= edge] for d in detections)
+    ]  # fmt: skip
+    assert len(spans[0]) > 200
+    assert spans[0] == spans[1]

@@ -68,7 +68,7 @@ class ClassicalPicker:
 
     name = "classical-1"
     sampling_rate_hz = 100.0
-    context_s = 60.0
+    context_s = 70.0
 
     def __init__(self, settings: ClassicalPickerSettings | None = None) -> None:
         self.settings = settings or ClassicalPickerSettings()
@@ -192,16 +192,16 @@ class ClassicalPicker:
             bias, sigma = _calibration.timing(phase, c.features, fs)
             for i in np.flatnonzero(keep):
                 measured = _measures.measure(data, c, int(i), key, fs)
-                start = record.starttime_ns + (c.onset[i] + first) / fs * NS_PER_S
+                offset_s = (int(c.onset[i]) + first) / fs
                 yield _Onset(
                     phase,
-                    _rounded(start - bias[i] * NS_PER_S),
+                    _rounded(record.starttime_ns, offset_s - float(bias[i])),
                     float(sigma[i]),
                     float(values[i]),
                     measured.amplitude,
                     measured.snr,
                     measured.polarity if phase == "P" else 0,
-                    _rounded(start + measured.duration_s * NS_PER_S),
+                    _rounded(record.starttime_ns, offset_s + measured.duration_s),
                 )
 
 
@@ -223,8 +223,10 @@ def classify(
     ]
 
 
-def _rounded(time_ns: float) -> int:
-    return round(time_ns / TIME_STEP_NS) * TIME_STEP_NS
+def _rounded(start_ns: int, offset_s: float) -> int:
+    """Return start + offset in whole steps; a float holds an absolute time to 256 ns only."""
+    time_ns = start_ns + round(offset_s * NS_PER_S)
+    return (time_ns + TIME_STEP_NS // 2) // TIME_STEP_NS * TIME_STEP_NS
 
 
 def _chunks(
