@@ -63,6 +63,8 @@ def distance_azimuth(
     longitude_a: ArrayLike, latitude_a: ArrayLike, longitude_b: ArrayLike, latitude_b: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return geodesic distance (km) and azimuth from a to b (degrees from north, 0 to 360)."""
-    args = np.broadcast_arrays(*[np.asarray(v, float) for v in (longitude_a, latitude_a, longitude_b, latitude_b)])
-    azimuth, _, metres = _GEOD.inv(*args)
+    lon_a, lat_a, lon_b, lat_b = np.broadcast_arrays(
+        *(np.asarray(v, float) for v in (longitude_a, latitude_a, longitude_b, latitude_b))
+    )
+    azimuth, _, metres = _GEOD.inv(lon_a, lat_a, lon_b, lat_b)
     return np.asarray(metres) / 1000.0, np.mod(np.asarray(azimuth), 360.0)

@@ -8,7 +8,7 @@ sea level; distances are km; uncertainties are 1 sigma unless the name says othe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from lithoscope.errors import DataError
 
 Kind = Literal["text", "float", "integer", "boolean", "time"]
 
-_DTYPES: dict[str, str] = {
+_DTYPES: dict[str, Any] = {
     "text": "str",
     "float": "float64",
     "integer": "int64",
@@ -54,9 +54,9 @@ class Schema:
         """Return a table of this schema without rows."""
         return pd.DataFrame({c.name: pd.Series([], dtype=_DTYPES[c.kind]) for c in self.columns})
 
-    def table(self, rows: object) -> pd.DataFrame:
+    def table(self, rows: Any) -> pd.DataFrame:
         """Build a checked table from anything `pandas.DataFrame` accepts (list of dicts, ...)."""
-        frame = pd.DataFrame(rows)  # type: ignore[arg-type]
+        frame = pd.DataFrame(rows)
         return self.empty() if frame.empty else self.check(frame)
 
     def check(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -140,7 +140,9 @@ PICKS = Schema(
         Column("time", "time", "onset"),
         Column("time_sigma_s", "float", "1 sigma of the onset time"),
         Column("probability", "float", "that this is an onset of this phase, 0 to 1", False),
-        Column("amplitude", "float", "peak of the trace after the onset, in the data's unit", False),
+        Column(
+            "amplitude", "float", "peak of the trace after the onset, in the data's unit", False
+        ),
         Column("snr", "float", "amplitude ratio after / before the onset", required=False),
         Column("polarity", "integer", "first motion: 1 up, -1 down, 0 unknown", required=False),
         Column("model", "text", "picker that made it", required=False),

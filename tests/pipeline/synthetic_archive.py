@@ -29,7 +29,9 @@ class SyntheticArchive:
     events: pd.DataFrame
 
 
-def make(folder: Path, *, n_stations: int = 6, n_events: int = 4, seed: int = 7) -> SyntheticArchive:
+def make(
+    folder: Path, *, n_stations: int = 6, n_events: int = 4, seed: int = 7
+) -> SyntheticArchive:
     """Write ten minutes of a network and return where it is and what happened."""
     rng = np.random.default_rng(seed)
     model = builtin_model("iasp91")

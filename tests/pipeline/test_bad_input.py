@@ -25,7 +25,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> SyntheticArchive:
     return make(tmp_path_factory.mktemp("synthetic"))
 
 
-@pytest.fixture()
+@pytest.fixture
 def data(clean: SyntheticArchive, tmp_path: Path) -> SyntheticArchive:
     shutil.copytree(clean.waveforms, tmp_path / "waveforms")
     shutil.copy(clean.stations, tmp_path / "stations.csv")
@@ -151,7 +151,9 @@ def test_a_spoilt_file_is_named_and_the_rest_is_used(
     spoil(data)
     result = main_job(data)
     problems = result.catalog.problems
-    text = (problems["what"] + " " + problems["problem"] + " " + problems["detail"]).str.cat(sep=" ")
+    text = (problems["what"] + " " + problems["problem"] + " " + problems["detail"]).str.cat(
+        sep=" "
+    )
     for word in words:
         assert word.lower() in text.lower(), text
     assert not problems["problem"].str.contains("\n").any()

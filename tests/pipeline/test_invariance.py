@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_cutting_files_elsewhere_changes_nothing(real_run, real_data, tmp_path, 
     for trace in traces(real_data):
         cuts = np.sort(rng.integers(1, trace.stats.npts, size=rng.integers(1, 4)))
         edges = [0, *np.unique(cuts), trace.stats.npts]
-        for i, j in zip(edges[:-1], edges[1:], strict=True):
+        for i, j in pairwise(edges):
             piece = trace.copy()
             piece.data = trace.data[i:j].copy()
             piece.stats.starttime = trace.stats.starttime + i * trace.stats.delta

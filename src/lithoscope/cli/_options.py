@@ -89,6 +89,7 @@ def catalogue_text(events: pd.DataFrame) -> str:
         "time (UTC)               longitude  latitude  depth km     +- km (E N Z)      "
         "magnitude      P  S  gap  "
     ]
+    e: Any
     for e in events.sort_values("time").itertuples():
         size = (
             f"{e.magnitude_type} {e.magnitude:4.1f} +- {e.magnitude_sigma:3.1f}"

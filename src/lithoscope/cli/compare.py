@@ -16,9 +16,7 @@ from lithoscope.schema import EVENTS
 
 
 def command(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Run directory, or a catalogue file.")
-    ],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory, or a catalogue file.")],
     reference: Annotated[
         Path, typer.Argument(metavar="REFERENCE", help="Catalogue: QuakeML, SCML, CSV, TSV.")
     ],

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lithoscope.catalog import export
+from lithoscope.catalog.export import Format
 from lithoscope.cli._options import Json, show
 from lithoscope.pipeline import open_run
 
@@ -15,7 +16,7 @@ from lithoscope.pipeline import open_run
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     form: Annotated[
-        str,
+        Format,
         typer.Option("--format", help="quakeml, csv, parquet, geojson, nlloc or hypodd."),
     ],
     output: Annotated[

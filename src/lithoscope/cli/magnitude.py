@@ -17,7 +17,7 @@ from lithoscope.cli._options import (
     show,
 )
 from lithoscope.cli.pick import Form
-from lithoscope.magnitude import local_magnitudes
+from lithoscope.magnitude import correct_stations, local_magnitudes
 from lithoscope.pipeline.run import open_archive
 from lithoscope.pipeline.stages import ArchiveReader
 from lithoscope.schema import ARRIVALS, EVENTS, STATION_MAGNITUDES
@@ -39,6 +39,7 @@ def command(
     events, magnitudes = local_magnitudes(
         load(folder, EVENTS), load(folder, ARRIVALS), inventory, reader, settings.magnitude
     )
+    events, magnitudes = correct_stations(events, magnitudes, settings.magnitude)
     save(folder, EVENTS, events, form)
     save(folder, STATION_MAGNITUDES, magnitudes, form)
     measured = int(events["magnitude"].notna().sum())

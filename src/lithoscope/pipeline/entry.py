@@ -12,13 +12,14 @@ from lithoscope.catalog import Catalog, Store, compare, read_reference
 from lithoscope.errors import DataError
 from lithoscope.pipeline.engine import LocalEngine
 from lithoscope.pipeline.progress import Reporter, Silent
-from lithoscope.pipeline.rundir import MARKER, RunDirectory
 from lithoscope.pipeline.run import STORE_NAME, open_archive, velocity_model, versions
+from lithoscope.pipeline.rundir import MARKER, RunDirectory
 from lithoscope.pipeline.settings import RunSettings, load_settings
 from lithoscope.pipeline.stages import ArchiveReader, Context, pick_stage, site_positions
 from lithoscope.report import write_report
 from lithoscope.schema import CHANNELS, PROBLEMS, STATIONS
 from lithoscope.stations import Inventory, explain, preferred_stations, read_stations
+from lithoscope.waveforms import Archive, index_archive
 
 
 def check(
@@ -62,11 +63,9 @@ def pick(
 
 def _open(
     sources: Sequence[Path], stations: Sequence[Path], settings: RunSettings
-) -> tuple[object, Inventory]:
+) -> tuple[Archive, Inventory]:
     if stations:
         return open_archive(sources, stations, settings)
-    from lithoscope.waveforms import index_archive
-
     archive = index_archive(list(sources), settings.waveforms)
     return archive, Inventory(STATIONS.empty(), CHANNELS.empty(), {}, PROBLEMS.empty())
 
@@ -110,8 +109,8 @@ def rewrite_report(path: Path, reference: Path | None = None) -> Path:
             "may not belong together; repeat `lithoscope run` to resume"
         )
     settings = load_settings(path / "config.toml")
-    sources = [Path(p) for p in marker.get("sources", [])]  # type: ignore[attr-defined]
-    stations = [Path(p) for p in marker.get("stations", [])]  # type: ignore[attr-defined]
+    sources = [Path(p) for p in marker.get("sources", [])]
+    stations = [Path(p) for p in marker.get("stations", [])]
     gone = [str(p) for p in [*sources, *stations] if not p.exists()]
     if gone:
         raise DataError(

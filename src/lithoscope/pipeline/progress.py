@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
+class Step:
+    """Counter handed to a stage; call it once for each finished unit."""
+
+    def __init__(self, update: Callable[[int], object]) -> None:
+        self._update = update
+        self.done = 0
+
+    def __call__(self) -> None:
+        self.done += 1
+        self._update(self.done)
+
+
 class Reporter(Protocol):
     """Receives what happens in a run."""
 
-    def say(self, message: str) -> None: ...
+    def say(self, message: str) -> None:
+        """Take a sentence about what happens now."""
 
-    def track(self, what: str, total: int) -> Iterator[object]: ...
+    def track(self, what: str, total: int) -> AbstractContextManager[Step]:
+        """Give a counter for ``total`` units of work."""
 
 
 class Silent:
@@ -31,22 +44,10 @@ class Silent:
         yield Step(lambda done: None)
 
 
-class Step:
-    """Counter handed to a stage; call it once for each finished unit."""
-
-    def __init__(self, update: object) -> None:
-        self._update = update
-        self.done = 0
-
-    def __call__(self) -> None:
-        self.done += 1
-        self._update(self.done)  # type: ignore[operator]
-
-
 class Terminal:
     """Writes to standard error: a bar with remaining time on a terminal, lines otherwise."""
 
-    def __init__(self, *, log: object = None) -> None:
+    def __init__(self, *, log: TextIO | None = None) -> None:
         self.console = Console(stderr=True, highlight=False)
         self._log = log
 
@@ -54,8 +55,8 @@ class Terminal:
         self.console.print(message, markup=False)
         if self._log is not None:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            self._log.write(f"{stamp} {message}\n")  # type: ignore[attr-defined]
-            self._log.flush()  # type: ignore[attr-defined]
+            self._log.write(f"{stamp} {message}\n")
+            self._log.flush()
 
     @contextmanager
     def track(self, what: str, total: int) -> Iterator[Step]:
@@ -73,7 +74,7 @@ class Terminal:
             yield Step(_plain_lines(self, what, total))
 
 
-def _plain_lines(terminal: Terminal, what: str, total: int) -> object:
+def _plain_lines(terminal: Terminal, what: str, total: int) -> Callable[[int], None]:
     start = time.monotonic()
     last = [start]
 
@@ -86,8 +87,3 @@ def _plain_lines(terminal: Terminal, what: str, total: int) -> object:
         terminal.say(f"{what}: {done} of {total}, about {left:.0f} s left")
 
     return update
-
-
-def is_terminal() -> bool:
-    """Return whether standard error is a terminal."""
-    return sys.stderr.isatty()

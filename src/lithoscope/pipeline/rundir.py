@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -89,7 +90,7 @@ class RunDirectory:
                 ) from None
             yield
 
-    def read_marker(self) -> dict[str, object]:
+    def read_marker(self) -> dict[str, Any]:
         """Return what is known of the run (sources, status); empty for a new one."""
         marker = self.path / MARKER
         if not marker.exists():

@@ -7,11 +7,12 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from lithoscope.association import AssociationSettings
+from lithoscope.catalog.export import Format
 from lithoscope.errors import ConfigError
 from lithoscope.location import LocationSettings
 from lithoscope.magnitude import MagnitudeSettings
@@ -28,9 +29,8 @@ class ModelSettings(Settings):
 
     name: str = Field("iasp91", description="Name of a built-in velocity model.")
     path: str = Field("", description="File with a velocity model; takes the place of the name.")
-    interpolation: str = Field(
+    interpolation: Literal["constant", "linear"] = Field(
         "constant",
-        pattern="^(constant|linear)$",
         description="Velocity between the nodes of a file: constant layers or linear.",
     )
 
@@ -39,7 +39,7 @@ class OutputSettings(Settings):
     """What a run writes beside its store."""
 
     title: str = Field("Earthquake catalogue", description="Heading of the report.")
-    exports: tuple[str, ...] = Field(
+    exports: tuple[Format, ...] = Field(
         ("quakeml", "csv"),
         description="Formats written at the end: quakeml, csv, parquet, geojson, nlloc, hypodd.",
     )

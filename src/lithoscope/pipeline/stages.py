@@ -13,7 +13,7 @@ from lithoscope import __version__
 from lithoscope.association import associate
 from lithoscope.constants import NS_PER_S
 from lithoscope.location import Prior, locate
-from lithoscope.magnitude import local_magnitudes
+from lithoscope.magnitude import correct_stations, local_magnitudes
 from lithoscope.picking import ClassicalPicker
 from lithoscope.pipeline.engine import LocalEngine
 from lithoscope.pipeline.prior import prior_key
@@ -40,6 +40,8 @@ DAY_NS = 86_400 * NS_PER_S
 # Candidates are located and measured in groups of this size: small enough to lose little work in
 # a kill, large enough to keep the number of files low.
 EVENTS_A_UNIT = 50
+# An earlier event this long before can still disturb an amplitude.
+OVERLAP = pd.Timedelta(seconds=300)
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,7 @@ def magnitude_stage(
     context: Context, events: pd.DataFrame, arrivals: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return EVENTS with magnitudes, and STATION_MAGNITUDES."""
-    units: dict[int, tuple[pd.DataFrame, pd.DataFrame]] = {}
+    units: dict[int, tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]] = {}
     keys: dict[int, str] = {}
     waveforms = {
         station: context.archive.digest(station, *context.archive.span_ns(station))
@@ -215,11 +217,13 @@ def magnitude_stage(
     for number, group in enumerate(_event_groups(events)):
         mine = events[events["event_id"].isin(group)].reset_index(drop=True)
         theirs = arrivals[arrivals["event_id"].isin(group)].reset_index(drop=True)
-        units[number] = (mine, theirs)
+        others = _near_in_time(events, mine)
+        units[number] = (mine, theirs, others)
         keys[number] = context.key(
             "magnitude",
             mine,
             theirs,
+            others,
             waveforms,
             context.inventory.stations.to_csv(),
             context.inventory.channels.to_csv(),
@@ -227,17 +231,29 @@ def magnitude_stage(
         )
     shared = (context.archive, context.inventory, context.settings)
     loaded = _run_units(context, "magnitude", keys, units, _magnitude_unit, shared)
-    return (
+    return correct_stations(
         _sorted(_gather(loaded, "events", EVENTS), ["time", "event_id"]),
         _sorted(_gather(loaded, "magnitudes", STATION_MAGNITUDES), ["event_id", "station"]),
+        context.settings.magnitude,
     )
 
 
-def _magnitude_unit(shared: Any, numbered: tuple[int, tuple[pd.DataFrame, pd.DataFrame]]) -> Tables:
+def _near_in_time(events: pd.DataFrame, group: pd.DataFrame) -> pd.DataFrame:
+    """Return the events outside a group whose waves may reach into its windows."""
+    low, high = group["time"].min() - OVERLAP, group["time"].max() + OVERLAP
+    near = (events["time"] >= low) & (events["time"] <= high)
+    return events[near & ~events["event_id"].isin(group["event_id"])].reset_index(drop=True)
+
+
+def _magnitude_unit(
+    shared: Any, numbered: tuple[int, tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]]
+) -> Tables:
     archive, inventory, settings = shared
-    _, (events, arrivals) = numbered
+    _, (events, arrivals, others) = numbered
     reader = ArchiveReader(archive, inventory.channels, settings)
-    events, magnitudes = local_magnitudes(events, arrivals, inventory, reader, settings.magnitude)
+    events, magnitudes = local_magnitudes(
+        events, arrivals, inventory, reader, settings.magnitude, others=others
+    )
     return {"events": events, "magnitudes": magnitudes}
 
 
@@ -303,6 +319,4 @@ def site_positions(inventory: Inventory, stations: Sequence[str], moment_ns: int
     valid = (table["starttime"].isna() | (table["starttime"] <= moment)) & (
         table["endtime"].isna() | (table["endtime"] >= moment)
     )
-    return (
-        table[valid].drop_duplicates("station").sort_values("station").reset_index(drop=True)
-    )
+    return table[valid].drop_duplicates("station").sort_values("station").reset_index(drop=True)
