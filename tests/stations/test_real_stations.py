@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from lithoscope.errors import StationError
-from lithoscope.stations import StationSettings, explain, read_stations
-from lithoscope.waveforms import index_archive
+from lithoscope.stations import StationSettings, explain, read_stations, to_wood_anderson
+from lithoscope.waveforms import index_archive, read_records
 
 pytestmark = pytest.mark.data
 
@@ -97,3 +97,14 @@ def test_ridgecrest_explained(real_data):
     clipped = problems[problems["problem"] == "clipped"]
     assert len({what.rsplit(".", 1)[0] for what in clipped["what"]}) >= 10
     assert (problems["problem"] == "orientation unknown").sum() == 4  # PB borehole stations
+
+
+@pytest.mark.data
+def test_response_that_contradicts_its_own_gain_is_refused(real_data):
+    # SL.KOGS: input in nm/s**2 and a stage gain counted twice; ML 0.1 for an M 5.4 if believed.
+    folder = real_data("events/usgs_gmprocess") / "fdsn" / "us70008dx7"
+    archive = index_archive(folder)
+    inventory = read_stations([folder / "SL.KOGS.xml"], codes=archive.stations())
+    records, _ = read_records(archive, "SL.KOGS..HN")
+    reasons = to_wood_anderson(records[0], inventory).reasons
+    assert any("differ by a factor of 4.2e+05; check the metadata" in text for text in reasons)

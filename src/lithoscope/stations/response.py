@@ -24,6 +24,10 @@ from lithoscope.waveforms import Record
 WA_MAGNIFICATION = 2080.0
 WA_PERIOD_S = 0.8
 WA_DAMPING = 0.7
+# Evalresp warns at 5 %. A factor of two is far beyond what a filter does to a gain; a stage given
+# twice or in another unit is off by far more.
+GAIN_FACTOR = 2.0
+_POWERS = {"m": -1, "m/s": 0, "m/s**2": 1}
 
 # The cosine tapers: at each end of the record in time, and towards the Nyquist frequency.
 _TAPER_PART, _TAPER_S = 0.05, 5.0
@@ -206,6 +210,14 @@ def _to_counts(
             inventory.responses[channel, start_key(row["starttime"])], frequency, band
         )
         if system is not None:
+            factor = _disagreement(system, frequency, band, row)
+            if factor > GAIN_FACTOR:
+                return (
+                    None,
+                    "",
+                    f"response and stated gain differ by a factor of {factor:.2g}; "
+                    "check the metadata",
+                )
             level = np.abs(system).max() * 10.0 ** (-settings.water_level_db / 20.0)
             weak = np.abs(system) < level
             phase = np.exp(1j * np.angle(system[weak]))
@@ -216,10 +228,30 @@ def _to_counts(
         return None, "", f"{lacking} and no gain"
     if not row["unit"]:
         return None, "", "unit of the gain unknown"
-    power = {"m": -1, "m/s": 0, "m/s**2": 1}[row["unit"]]
+    power = _POWERS[row["unit"]]
     s = 2j * np.pi * np.where(frequency > 0, frequency, 1.0)
     method = "gain, response cannot be evaluated" if row["has_response"] else "gain"
     return row["gain"] * s**power, method, ""
+
+
+def _disagreement(
+    system: NDArray[np.complex128],
+    frequency: NDArray[np.float64],
+    band: NDArray[np.float64],
+    row: Any,
+) -> float:
+    """Return by what factor (1 or more) response and stated gain differ where the gain holds.
+
+    A stage gain given twice or in another unit shows here; 1 where nothing can be compared.
+    """
+    if pd.isna(row["gain"]) or not row["unit"] or pd.isna(row["gain_frequency_hz"]):
+        return 1.0
+    nearest = int(np.argmin(np.abs(frequency - row["gain_frequency_hz"])))
+    if band[nearest] < 1.0:
+        return 1.0
+    stated = row["gain"] * (2 * np.pi * frequency[nearest]) ** _POWERS[row["unit"]]
+    ratio = float(np.abs(system[nearest])) / stated
+    return max(ratio, 1.0 / ratio)
 
 
 def _response(
