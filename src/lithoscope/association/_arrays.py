@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from lithoscope.traveltimes.lookup import TableArrays, lookup
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -17,10 +20,8 @@ class Net(NamedTuple):
 
     east: FloatArray
     north: FloatArray
-    times: NDArray[np.float64]  # (2 * n_sites, n_distances, n_depths), s
-    distance_step_km: float
-    depth_step_km: float
-    depth_start_km: float
+    tables: TableArrays  # receivers in the order of the sites
+    longest_s: float  # longest travel time in the region
     error_s: float
     error_fraction: float
 
@@ -34,7 +35,10 @@ class Grid(NamedTuple):
     offset: IntArray  # (levels,) index of the first cell of each level
     time_low: NDArray[np.float32]  # (cells, rows) earliest travel time from the cell, s
     time_high: NDArray[np.float32]
-    known: NDArray[np.bool_]  # (cells,) the two above are filled when a cell is first visited
+    nearest: NDArray[np.int16]  # (cells, sites) sites by distance from the cell
+    known: NDArray[np.bool_]  # (cells,) the three above are filled when a cell is first visited
+    stages: IntArray  # numbers of nearest sites at which a detection range is tried
+    entropy: FloatArray  # (sites + 1, sites + 1) ln likelihood of h hits in m trials at p = h / m
 
 
 class Picks(NamedTuple):
@@ -43,9 +47,12 @@ class Picks(NamedTuple):
     start: IntArray  # (rows + 1,) first pick of each row
     time: FloatArray  # s since 1970
     sigma: FloatArray
+    rate: FloatArray  # local rate of noise picks of the row, 1/s
     gain: FloatArray  # ln of density if true over density if noise, for a residual of 0, sigma 1
     twin: IntArray  # the same onset picked as the other phase, -1 = none
     sigma_max: FloatArray  # (rows,)
+    alive: NDArray[np.bool_]  # (hours, rows) the row has a pick within hours of this hour
+    first_hour: int
 
 
 class Rules(NamedTuple):
@@ -53,28 +60,22 @@ class Rules(NamedTuple):
 
     gate: float
     log_hypotheses: float  # ln(volume km3 * one day s / false events allowed a day)
-    bound_min: float  # no event can be accepted below this sum of gains
-    promise_min: float  # nor below this quick estimate of its score
+    promise_min: float  # no event can be accepted below this quick estimate of its score
     min_picks: int
     min_sites: int
-    alive_s: float
 
 
 @njit(cache=True)
 def travel_time(net, row, distance_km, depth_km):  # type: ignore[no-untyped-def]
-    """Return time (s) and its derivatives with distance and depth (s/km), bilinear."""
-    x = distance_km / net.distance_step_km
-    z = (depth_km - net.depth_start_km) / net.depth_step_km
-    i = min(max(int(x), 0), net.times.shape[1] - 2)
-    k = min(max(int(z), 0), net.times.shape[2] - 2)
-    x -= i
-    z -= k
-    a, b = net.times[row, i, k], net.times[row, i, k + 1]
-    c, d = net.times[row, i + 1, k], net.times[row, i + 1, k + 1]
-    near = a + (b - a) * z
-    far = c + (d - c) * z
-    slope = ((b - a) * (1 - x) + (d - c) * x) / net.depth_step_km
-    return near + (far - near) * x, (far - near) / net.distance_step_km, slope
+    """Return time (s) and its derivatives with distance and depth (s/km)."""
+    return lookup(net.tables, row % 2, row // 2, distance_km, depth_km)
+
+
+@njit(cache=True)
+def hour_index(picks, time):  # type: ignore[no-untyped-def]
+    """Return the line of ``picks.alive`` that holds at a time."""
+    hour = int(math.floor(time / 3600.0)) - picks.first_hour
+    return min(max(hour, 0), picks.alive.shape[0] - 1)
 
 
 @njit(cache=True)

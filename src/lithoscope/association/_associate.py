@@ -8,17 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lithoscope.association._arrays import Rules
+from lithoscope.association._arrays import FloatArray, Grid, IntArray, Net, Rules
 from lithoscope.association._network import (
+    Sites,
     build_grid,
     build_net,
     find_sites,
     region_of,
     root_starts,
-    smallest_bound,
+    smallest_promise,
     time_spans,
 )
-from lithoscope.association._onsets import build_onsets, check_picks
+from lithoscope.association._onsets import (
+    Onsets,
+    build_onsets,
+    check_picks,
+    unexplained,
+    with_noise_rates,
+)
+from lithoscope.association._refine import explain, refine
 from lithoscope.association._search import search
 from lithoscope.association.settings import AssociationSettings
 from lithoscope.schema import ASSIGNMENTS, CANDIDATES, STATIONS, event_id
@@ -88,45 +96,129 @@ def associate(
         return Association(CANDIDATES.empty(), ASSIGNMENTS.empty())
     places = STATIONS.check(stations)
     sites = find_sites(places)
-    onsets = build_onsets(table, places, sites, settings.rate_window_s)
-    low, high = region_of(sites, model, settings)
+    onsets = build_onsets(table, places, sites, settings)
+    net, grid, rules = _prepare(sites, model, settings)
+    spans = time_spans(net, grid, float(np.median(model.vs_km_s)))
+    found = _find(onsets, net, grid, rules, spans, settings)
+    return _tables(onsets, sites, found)
+
+
+def _prepare(
+    sites: Sites, model: VelocityModel, settings: AssociationSettings
+) -> tuple[Net, Grid, Rules]:
+    low, high = region_of(sites, settings)
     net = build_net(sites, model, low, high, settings)
-    vp, vs = float(np.median(model.vp_km_s)), float(np.median(model.vs_km_s))
-    grid = build_grid(low, high, net.times.shape[0], vp, settings)
-    log_hypotheses = math.log(
-        float(np.prod(high - low)) * _DAY_S / settings.false_events_per_day
-    )
+    vp = float(np.median(model.vp_km_s))
+    grid = build_grid(low, high, 2 * sites.east.size, vp, settings)
+    volume_km3 = float(np.prod(high - low))
+    log_hypotheses = math.log(volume_km3 * _DAY_S / settings.false_events_per_day)
     rules = Rules(
         settings.gate_sigma,
         log_hypotheses,
-        smallest_bound(grid, vp, log_hypotheses),
-        smallest_bound(grid, vp, log_hypotheses),
+        smallest_promise(grid, vp, log_hypotheses),
         settings.min_picks,
         settings.min_stations,
-        settings.alive_window_s,
     )
-    spans = time_spans(net, grid, vs)
-    root_s = 2.0 ** math.ceil(math.log2(2 * spans[0]))
-    roots = root_starts(onsets.picks.time, net, root_s)
+    return net, grid, rules
+
+
+@dataclass(frozen=True)
+class _Found:
+    origins: FloatArray  # (n, 4) east, north, depth, time
+    chosen: IntArray  # (n, rows) onset of each row or -1
+    residuals: FloatArray  # (n, rows)
+    certainty: FloatArray  # (n, rows) probability that the pick is the event's
+
+
+def _find(
+    onsets: Onsets,
+    net: Net,
+    grid: Grid,
+    rules: Rules,
+    spans: FloatArray,
+    settings: AssociationSettings,
+) -> _Found:
+    """Search and refine twice; the second time noise is what the first time left over."""
     free = np.ones(onsets.picks.time.size, dtype=np.bool_)
-    origins, chosen, nodes, fits = search(
-        net, grid, rules, onsets.picks, free, roots, root_s, spans, onsets.source.size
+    origins, ranges = np.empty((0, 4)), np.empty((0, 3))
+    chosen = np.empty((0, 2 * net.east.size), dtype=np.int64)
+    root_s = 2.0 ** math.ceil(math.log2(2 * spans[0]))
+    for turn in range(2):
+        roots = root_starts(onsets.picks.time[free], net, root_s)
+        new, new_ranges = search(net, grid, rules, onsets.picks, free, roots, root_s, spans)
+        origins = np.concatenate([origins, new])
+        order = np.lexsort(origins.T)
+        origins, ranges, chosen, owner = refine(
+            net, grid, rules, onsets.picks, origins[order], np.concatenate([ranges, new_ranges])[order]
+        )
+        if turn == 0:
+            free = unexplained(onsets.picks.twin, owner)
+            onsets = with_noise_rates(onsets, free, settings.rate_window_s)
+    residuals, certainty = explain(net, onsets.picks, origins, ranges, chosen)
+    return _Found(origins, chosen, residuals, certainty)
+
+
+def _tables(onsets: Onsets, sites: Sites, found: _Found) -> Association:
+    event, row = np.nonzero(found.chosen >= 0)
+    onset = found.chosen[event, row]
+    arrivals = pd.DataFrame(
+        {
+            "event": event,
+            "pick": onsets.source[onset],
+            "residual_s": found.residuals[event, row],
+            "certainty": found.certainty[event, row],
+        }
     )
-    associate.info = (nodes, fits, grid.known.sum(), grid.known.size, rules.bound_min, log_hypotheses, grid.shape[-1], high-low)
-    return _tables(onsets, sites, origins, chosen, net)
+    arrivals = pd.concat([arrivals, _doubles(onsets, arrivals, onset)], ignore_index=True)
+    if arrivals.empty:
+        return Association(CANDIDATES.empty(), ASSIGNMENTS.empty())
+    picks = onsets.table.iloc[arrivals["pick"]].reset_index(drop=True)
+    arrivals["ns"] = picks["time"].astype("int64")
+    arrivals["is_p"] = picks["phase"] == "P"
+    arrivals[["pick_id", "station"]] = picks[["pick_id", "station"]]
+    arrivals = arrivals.sort_values(["event", "ns", "station"], kind="stable")
+    groups = arrivals.groupby("event", sort=True)
+    first = groups[["station", "ns"]].first()
+    ids = [event_id(s, int(t)) for s, t in zip(first["station"], first["ns"], strict=True)]
+    lon, lat = sites.projection.inverse(found.origins[:, 0], found.origins[:, 1])
+    n_p = groups["is_p"].sum().to_numpy()
+    candidates = pd.DataFrame(
+        {
+            "event_id": ids,
+            "time": pd.to_datetime((found.origins[:, 3] * 1e9).astype(np.int64), utc=True),
+            "longitude": lon,
+            "latitude": lat,
+            "depth_km": found.origins[:, 2],
+            "n_p": n_p,
+            "n_s": groups.size().to_numpy() - n_p,
+            "score": groups["certainty"].sum().to_numpy(),
+        }
+    )
+    arrivals["event_id"] = np.array(ids)[arrivals["event"].to_numpy()]
+    return Association(
+        CANDIDATES.table(candidates.sort_values("time", kind="stable")),
+        ASSIGNMENTS.table(arrivals),
+    )
 
 
-def _tables(onsets, sites, origins, chosen, net):
-    from lithoscope.association._arrays import travel_time as tt
-    cand, ass = [], []
-    lon, lat = sites.projection.inverse(origins[:, 0], origins[:, 1])
-    for k in range(len(origins)):
-        rows = np.flatnonzero(chosen[k] >= 0)
-        idx = onsets.source[chosen[k][rows]]
-        sub = onsets.table.iloc[idx]
-        f = int(np.argmin(onsets.seconds[idx]))
-        eid = event_id(sub["station"].iloc[f], int(sub["time"].astype("int64").iloc[f]))
-        cand.append(dict(event_id=eid, time=pd.Timestamp(int(origins[k, 3] * 1e9), tz="UTC"), longitude=lon[k], latitude=lat[k], depth_km=origins[k, 2], n_p=int((rows % 2 == 0).sum()), n_s=int((rows % 2 == 1).sum())))
-        for r, p in zip(rows, sub["pick_id"]):
-            ass.append(dict(event_id=eid, pick_id=p))
-    return Association(CANDIDATES.table(cand), ASSIGNMENTS.table(ass))
+def _doubles(onsets: Onsets, arrivals: pd.DataFrame, onset: IntArray) -> pd.DataFrame:
+    """Return the arrivals of other instruments at the sites of ``arrivals``: same onsets."""
+    where = np.full(onsets.source.size, -1)
+    where[onset] = np.arange(onset.size)
+    line = where[onsets.double_of]
+    doubles, line = onsets.double[line >= 0], line[line >= 0]
+    parents = arrivals.iloc[line]
+    shift = onsets.seconds[doubles] - onsets.seconds[parents["pick"]]
+    table = pd.DataFrame(
+        {
+            "event": parents["event"].to_numpy(),
+            "pick": doubles,
+            "residual_s": parents["residual_s"].to_numpy() + shift,
+            "certainty": 0.0,
+        }
+    )
+    table["station"] = onsets.table["station"].to_numpy()[doubles]
+    table["phase"] = onsets.table["phase"].to_numpy()[doubles]
+    best = table.assign(off=table["residual_s"].abs()).sort_values(["off", "pick"])
+    best = best.drop_duplicates(["event", "station", "phase"])
+    return best[["event", "pick", "residual_s", "certainty"]]

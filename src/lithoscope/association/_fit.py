@@ -18,10 +18,12 @@ import math
 import numpy as np
 from numba import njit
 
-from lithoscope.association._arrays import first_at, travel_time
+from lithoscope.association._arrays import first_at, hour_index, travel_time
 
 # Annealing of the cell's own spread of travel times, which lets the first steps reach far.
 _ANNEAL = np.array([1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0, 0.0, 0.0, 0.0])
+# Turns at which a candidate whose gains have become too small is given up.
+_CHECKS = (3, 5, 7)
 _P_MAX = np.array([0.3, 0.5, 0.7, 0.85, 0.95])
 _N_RANGES = 8
 _LOG_2PI = math.log(2 * math.pi)
@@ -79,7 +81,8 @@ def locate(net, grid, rules, picks, free, origin, spread_s, chosen):  # type: ig
     """Move ``origin`` (east, north, depth, time) to the best fit of the free picks.
 
     ``chosen`` (rows,) receives the picks used in the last step; where ``spread_s`` is negative
-    it holds the only picks that may be used. Returns ln det of the inverse covariance.
+    it holds the only picks that may be used. Returns ln det of the inverse covariance, or -inf
+    for a candidate that cannot be accepted.
     """
     fixed = spread_s < 0
     normal = np.zeros((4, 4))
@@ -91,13 +94,14 @@ def locate(net, grid, rules, picks, free, origin, spread_s, chosen):  # type: ig
     for turn in range(first, _ANNEAL.size):
         extra2 = 0.0 if fixed else (spread_s * _ANNEAL[turn]) ** 2
         last = turn == _ANNEAL.size - 1
+        gains = 0.0
         normal[:] = 0.0
         right[:] = 0.0
         for k in range(3):
             # The region is the prior: a uniform box has this variance.
             normal[k, k] = 12.0 / (grid.high[k] - grid.low[k]) ** 2
         normal[3, 3] = 1e-6
-        for row in range(net.times.shape[0]):
+        for row in range(2 * net.east.size):
             if fixed and chosen[row] < 0:
                 continue
             site = row // 2
@@ -108,8 +112,9 @@ def locate(net, grid, rules, picks, free, origin, spread_s, chosen):  # type: ig
             if fixed:
                 i = chosen[row]
             else:
-                i, _ = best_pick(picks, free, row, origin[3] + tt, error2, rules.gate)
+                i, gain = best_pick(picks, free, row, origin[3] + tt, error2, rules.gate)
                 chosen[row] = i
+                gains += max(gain, 0.0)
             if i < 0:
                 continue
             s2 = error2 + picks.sigma[i] ** 2
@@ -140,6 +145,8 @@ def locate(net, grid, rules, picks, free, origin, spread_s, chosen):  # type: ig
                 walled = True
         if walled:
             solve4(normal, right, step)
+        if not fixed and turn in _CHECKS and gains < rules.promise_min:
+            return -math.inf
         scale = min(1.0, limit / max(1e-9, math.hypot(step[0], step[1])))
         for k in range(3):
             origin[k] = min(max(origin[k] + scale * step[k], grid.low[k]), grid.high[k])
@@ -151,69 +158,84 @@ def locate(net, grid, rules, picks, free, origin, spread_s, chosen):  # type: ig
 
 
 @njit(cache=True)
-def score(net, rules, picks, free, origin, chosen, gains):  # type: ignore[no-untyped-def]
+def residual_gain(net, picks, row, i, distance, origin):  # type: ignore[no-untyped-def]
+    """Return residual (s), its sigma and the gain of pick ``i`` before detection is weighed."""
+    tt = travel_time(net, row, distance, origin[2])[0]
+    s2 = net.error_s**2 + (net.error_fraction * tt) ** 2 + picks.sigma[i] ** 2
+    r = picks.time[i] - origin[3] - tt
+    return r, math.sqrt(s2), picks.gain[i] - 0.5 * math.log(s2) - 0.5 * r * r / s2
+
+
+@njit(cache=True)
+def detected(distance, half_range, p_max):  # type: ignore[no-untyped-def]
+    """Probability that an arrival is picked: ``p_max`` near the source, half at half_range."""
+    return p_max / (1.0 + (distance / half_range) ** 4)
+
+
+@njit(cache=True)
+def _phase_fit(alive, chosen, gains, fall, phase):  # type: ignore[no-untyped-def]
+    """Return the best log likelihood of hits and misses of one phase, and its p_max."""
+    top, top_p = -math.inf, 0.0
+    for p_max in _P_MAX:
+        part = 0.0
+        product = 1.0
+        for row in range(phase, alive.size, 2):
+            if alive[row]:
+                p = p_max * fall[row // 2]
+                if chosen[row] >= 0:
+                    part += max(gains[row] + math.log(p), math.log(1.0 - p))
+                else:
+                    product *= 1.0 - p
+                    if product < 1e-200:
+                        part += math.log(product)
+                        product = 1.0
+        part += math.log(product)
+        if part > top:
+            top, top_p = part, p_max
+    return top, top_p
+
+
+@njit(cache=True)
+def score(net, rules, picks, origin, chosen, gains, range_out):  # type: ignore[no-untyped-def]
     """Return J of an origin; ``chosen`` keeps the picks better explained by it than by noise.
 
-    ``gains`` (rows,) receives the log-likelihood ratio of each chosen pick, detection included.
+    ``gains`` (rows,) receives the log-likelihood ratio of each chosen pick, detection included;
+    ``range_out`` half range (km) and the two p_max of the detection model that fits best.
     """
-    rows = net.times.shape[0]
+    rows = 2 * net.east.size
     distance = np.empty(rows // 2)
-    alive = np.zeros(rows, dtype=np.bool_)
+    alive = picks.alive[hour_index(picks, origin[3])]
     reach = 0.0
     for row in range(rows):
         site = row // 2
         d = math.hypot(origin[0] - net.east[site], origin[1] - net.north[site])
         distance[site] = math.hypot(d, origin[2])
-        begin, end = picks.start[row], picks.start[row + 1]
-        i = first_at(picks.time, begin, end, origin[3] - rules.alive_s)
-        alive[row] = i < end and picks.time[i] <= origin[3] + rules.alive_s
         if chosen[row] >= 0:
-            tt = travel_time(net, row, d, origin[2])[0]
-            s2 = net.error_s**2 + (net.error_fraction * tt) ** 2 + picks.sigma[chosen[row]] ** 2
-            r = picks.time[chosen[row]] - origin[3] - tt
-            gains[row] = picks.gain[chosen[row]] - 0.5 * math.log(s2) - 0.5 * r * r / s2
-            if r * r > rules.gate**2 * s2:
-                gains[row] = -1e9
-            reach = max(reach, distance[site])
+            r, s, gains[row] = residual_gain(net, picks, row, chosen[row], d, origin)
+            if abs(r) > rules.gate * s:
+                chosen[row] = -1
+            else:
+                reach = max(reach, distance[site])
     if reach <= 0.0:
         return -math.inf
-    best_total, best_range, best_p, best_s = -1e30, 0, 0, 0
+    best = -math.inf
+    fall = np.empty(rows // 2)
     for k in range(_N_RANGES):
-        total = 0.0
-        which = (0, 0)
-        for phase in range(2):
-            top, top_m = -1e30, 0
-            for m in range(_P_MAX.size):
-                part = 0.0
-                for row in range(phase, rows, 2):
-                    if alive[row]:
-                        p = _detected(distance[row // 2], reach, k, _P_MAX[m])
-                        missed = math.log(1.0 - p)
-                        if chosen[row] >= 0:
-                            part += max(gains[row] + math.log(p), missed)
-                        else:
-                            part += missed
-                if part > top:
-                    top, top_m = part, m
-            total += top
-            which = (top_m, 0) if phase == 0 else (which[0], top_m)
-        if total > best_total:
-            best_total, best_range, best_p, best_s = total, k, which[0], which[1]
+        half = reach * 0.35 * 1.45**k
+        for site in range(rows // 2):
+            fall[site] = 1.0 / (1.0 + (distance[site] / half) ** 4)
+        part_p, p = _phase_fit(alive, chosen, gains, fall, 0)
+        part_s, s = _phase_fit(alive, chosen, gains, fall, 1)
+        if part_p + part_s > best:
+            best = part_p + part_s
+            range_out[0], range_out[1], range_out[2] = half, p, s
     for row in range(rows):
         if chosen[row] >= 0:
-            p_max = _P_MAX[best_p if row % 2 == 0 else best_s]
-            p = _detected(distance[row // 2], reach, best_range, p_max)
+            p = detected(distance[row // 2], range_out[0], range_out[1 + row % 2])
             gains[row] += math.log(p) - math.log(1.0 - p)
             if gains[row] <= 0.0:
                 chosen[row] = -1
-    return best_total
-
-
-@njit(cache=True)
-def _detected(distance, reach, k, p_max):  # type: ignore[no-untyped-def]
-    """Probability that an arrival is picked: ``p_max`` near, half of it at the k-th range."""
-    half = reach * 0.35 * 1.45**k
-    return p_max / (1.0 + (distance / half) ** 4)
+    return best
 
 
 @njit(cache=True)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import xlogy
 
 from lithoscope.association._arrays import FloatArray, Grid, IntArray, Net
 from lithoscope.association.settings import AssociationSettings
 from lithoscope.errors import ConfigError, StationError
 from lithoscope.geo import LocalProjection
-from lithoscope.traveltimes import VelocityModel, travel_time
+from lithoscope.traveltimes import VelocityModel
+from lithoscope.traveltimes.tables import build_tables
 
 # Stations closer than about 100 m record the same noise: they count once.
 _SITE_DECIMALS = 3
@@ -49,7 +51,7 @@ def find_sites(stations: pd.DataFrame) -> Sites:
 
 
 def region_of(
-    sites: Sites, model: VelocityModel, settings: AssociationSettings
+    sites: Sites, settings: AssociationSettings
 ) -> tuple[FloatArray, FloatArray]:
     """Return the lowest and highest easting, northing and depth (km) of possible sources."""
     spread_e, spread_n = np.ptp(sites.east), np.ptp(sites.north)
@@ -85,23 +87,22 @@ def build_net(
     for e in (low[0], high[0]):
         for n in (low[1], high[1]):
             reach = max(reach, float(np.hypot(sites.east - e, sites.north - n).max()))
-    n_distances = 160
-    n_depths = 64
-    distance = np.linspace(0.0, reach * 1.001, n_distances)
-    depth = np.linspace(low[2], high[2], n_depths)
-    times = np.empty((2 * sites.east.size, n_distances, n_depths))
-    for k, receiver in enumerate(sites.depth):
-        for p, phase in enumerate("PS"):
-            times[2 * k + p] = travel_time(
-                model, phase, distance[:, None], depth[None, :], float(receiver)
-            )
+    tables = build_tables(
+        model,
+        sites.depth,
+        max_distance_km=1.001 * reach,
+        min_depth_km=float(low[2]),
+        max_depth_km=float(high[2]),
+    )
+    corners = [(reach, low[2]), (reach, high[2])]
+    longest = max(
+        float(tables.times("S", np.arange(sites.east.size), d, z).max()) for d, z in corners
+    )
     return Net(
         sites.east,
         sites.north,
-        times,
-        float(distance[1]),
-        float(depth[1] - depth[0]),
-        float(low[2]),
+        tables.arrays,
+        longest,
         settings.model_error_s,
         settings.model_error_fraction,
     )
@@ -129,21 +130,40 @@ def build_grid(
         np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64),
         np.empty((total, n_rows), dtype=np.float32),
         np.empty((total, n_rows), dtype=np.float32),
+        np.empty((total, n_rows // 2), dtype=np.int16),
         np.zeros(total, dtype=np.bool_),
+        _stages(n_rows // 2),
+        _entropy(n_rows // 2),
     )
+
+
+def _stages(n_sites: int) -> IntArray:
+    numbers = {n_sites}
+    n = 3.0
+    while n < n_sites:
+        numbers.add(int(n))
+        n = max(n + 1, 1.4 * n)
+    return np.array(sorted(numbers), dtype=np.int64)
+
+
+def _entropy(n_sites: int) -> FloatArray:
+    m = np.arange(n_sites + 1.0)
+    h = m[:, None]
+    misses = np.maximum(m - h, 0.0)
+    return xlogy(h, h) + xlogy(misses, misses) - xlogy(m, m)
 
 
 def time_spans(net: Net, grid: Grid, vs: float) -> FloatArray:
     """Return the longest span of origin time of a node for each level, s."""
     edge = (grid.high - grid.low) / grid.shape
     interval = np.hypot(np.hypot(edge[:, 0], edge[:, 1]), edge[:, 2]) / vs
-    floor = 4 * (net.error_s + net.error_fraction * float(net.times.max()) / 2)
+    floor = 4 * (net.error_s + net.error_fraction * float(net.longest_s) / 2)
     return 2.0 * (interval + floor)
 
 
 def root_starts(times: FloatArray, net: Net, root_s: float) -> FloatArray:
     """Return the starts, multiples of ``root_s`` since 1970, that can hold an origin."""
-    longest = float(net.times.max()) * (1 + 4 * net.error_fraction) + 10.0
+    longest = float(net.longest_s) * (1 + 4 * net.error_fraction) + 10.0
     first = np.floor((times - longest) / root_s).astype(np.int64)
     last = np.floor((times + 10.0) / root_s).astype(np.int64)
     steps = np.arange(int((last - first).max()) + 1)
@@ -151,11 +171,11 @@ def root_starts(times: FloatArray, net: Net, root_s: float) -> FloatArray:
     return np.unique(windows) * root_s
 
 
-def smallest_bound(grid: Grid, vp: float, log_hypotheses: float) -> float:
-    """Return the sum of gains below which no event can be accepted.
+def smallest_promise(grid: Grid, vp: float, log_hypotheses: float) -> float:
+    """Return the promise below which no event can be accepted.
 
-    The posterior of the weakest events is taken as two cells wide in each direction.
+    One sigma of the weakest events is taken as 0.6 of the smallest cells in each direction.
     """
     edge = (grid.high - grid.low) / grid.shape[-1]
-    volume = (2 * math.pi) ** 2 * float(np.prod(2 * edge)) * float(edge.max()) / vp
+    volume = (2 * math.pi) ** 2 * float(np.prod(0.6 * edge)) * 0.6 * float(edge.max()) / vp
     return max(log_hypotheses - math.log(volume), 1.0)

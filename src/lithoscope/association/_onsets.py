@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numba import njit
+from numpy.typing import NDArray
 
 from lithoscope.association._arrays import FloatArray, IntArray, Picks, first_at
 from lithoscope.association._network import Sites
+from lithoscope.association.settings import AssociationSettings
 from lithoscope.errors import DataError, StationError
 from lithoscope.schema import PICKS
 
@@ -18,6 +20,11 @@ from lithoscope.schema import PICKS
 _SAME_SIGMA = 3.0
 # Probabilities of pickers are seldom calibrated at the ends: their log odds stay within this.
 _MAX_LOG_ODDS = 1.5
+# Picks that do not count in the long to the short windows of the local rate. The first one adds
+# a pick, so that no rate is 0. While all picks count, the short windows grant an earlier event
+# and a doublet; once only unexplained picks count, half a pick against the accident of one.
+_GRANTED = (-1.0, 0.0, 2.0, 2.0)
+_GRANTED_NOISE = (-1.0, 0.0, 0.5, 0.5)
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,8 @@ class Onsets:
     table: pd.DataFrame
     row: IntArray  # of each pick of the table: 2 * site + phase
     seconds: FloatArray  # of each pick of the table: s since 1970
+    double: IntArray  # picks of the table that are the same onset on another instrument
+    double_of: IntArray  # the onset that each of them is
 
 
 def check_picks(picks: pd.DataFrame) -> pd.DataFrame:
@@ -81,7 +90,7 @@ def station_rows(table: pd.DataFrame, stations: pd.DataFrame) -> IntArray:
 
 
 def build_onsets(
-    table: pd.DataFrame, stations: pd.DataFrame, sites: Sites, rate_window_s: float
+    table: pd.DataFrame, stations: pd.DataFrame, sites: Sites, settings: AssociationSettings
 ) -> Onsets:
     """Sort picks by site, phase and time, merge doubles, and weigh them by the local rate."""
     site = sites.of_row[station_rows(table, stations)]
@@ -92,17 +101,39 @@ def build_onsets(
     code = table["station"].astype("category").cat.codes.to_numpy(np.int64)
     names = table["pick_id"].to_numpy(str)
     order = np.lexsort((names, sigma, seconds, row))
-    keep = _drop_doubles(row[order], seconds[order], sigma[order], odds[order], code[order])
+    stands_for = _doubles(row[order], seconds[order], sigma[order], odds[order], code[order])
+    keep = stands_for == np.arange(order.size)
     source = order[keep]
+    double, double_of = order[~keep], (np.cumsum(keep) - 1)[stands_for[~keep]]
     n_rows = 2 * sites.east.size
     start = np.searchsorted(row[source], np.arange(n_rows + 1))
-    rate = _local_rates(start, seconds[source], rate_window_s)
+    everything = np.ones(source.size, dtype=np.bool_)
+    rate = local_rates(start, seconds[source], everything, settings.rate_window_s, _GRANTED)
     gain = odds[source] - np.log(rate) - 0.5 * math.log(2 * math.pi)
     largest = np.zeros(n_rows)
     np.maximum.at(largest, row[source], sigma[source])
     twin = _twins(start, seconds[source], sigma[source])
-    picks = Picks(start, seconds[source], sigma[source], gain, twin, largest)
-    return Onsets(picks, source, table, row, seconds)
+    alive, first_hour = _alive(row[source], seconds[source], n_rows, settings.alive_window_s)
+    picks = Picks(
+        start, seconds[source], sigma[source], rate, gain, twin, largest, alive, first_hour
+    )
+    return Onsets(picks, source, table, row, seconds, double, double_of)
+
+
+def _alive(
+    row: IntArray, seconds: FloatArray, n_rows: int, window_s: float
+) -> tuple[NDArray[np.bool_], int]:
+    """Return by hour and row whether there is a pick of the row within the window."""
+    hour = np.floor(seconds / 3600.0).astype(np.int64)
+    reach = math.ceil(window_s / 3600.0)
+    first = int(hour.min())
+    counts = np.zeros((int(hour.max()) - first + 2, n_rows), dtype=np.int64)
+    np.add.at(counts, (hour - first + 1, row), 1)
+    total = counts.cumsum(axis=0)
+    n = total.shape[0] - 1
+    later = np.minimum(np.arange(n) + 1 + reach, n)
+    earlier = np.maximum(np.arange(n) - reach, 0)
+    return total[later] > total[earlier], first
 
 
 def _log_odds(probability: FloatArray) -> FloatArray:
@@ -111,34 +142,53 @@ def _log_odds(probability: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)
-def _drop_doubles(row, seconds, sigma, odds, code):  # type: ignore[no-untyped-def]
-    """Keep one of the picks that different instruments of a site made of the same onset."""
-    keep = np.ones(row.size, dtype=np.bool_)
+def _doubles(row, seconds, sigma, odds, code):  # type: ignore[no-untyped-def]
+    """Return for each pick the pick that stands for its onset, mostly itself.
+
+    Different instruments of a site pick an onset twice; the surer pick stands for both.
+    """
+    stands_for = np.arange(row.size)
     last = -1
     for i in range(row.size):
         if last >= 0 and row[i] == row[last] and code[i] != code[last]:
             near = _SAME_SIGMA * math.hypot(sigma[i], sigma[last])
             if seconds[i] - seconds[last] <= near:
                 if (odds[i], -sigma[i]) > (odds[last], -sigma[last]):
-                    keep[last] = False
+                    for k in range(last, i):
+                        if stands_for[k] == last:
+                            stands_for[k] = i
                     last = i
                 else:
-                    keep[i] = False
+                    stands_for[i] = last
                 continue
         last = i
-    return keep
+    return stands_for
+
+
+def unexplained(twin: IntArray, owner: IntArray) -> NDArray[np.bool_]:
+    """Return which onsets belong to no event, neither themselves nor as the other phase."""
+    return (owner < 0) & ~((twin >= 0) & (owner[twin] >= 0))
+
+
+def with_noise_rates(onsets: Onsets, noise: NDArray[np.bool_], window_s: float) -> Onsets:
+    """Return the onsets weighed by the local rate of those picks that are marked as noise."""
+    picks = onsets.picks
+    rate = local_rates(picks.start, picks.time, noise, window_s, _GRANTED_NOISE)
+    gain = picks.gain + np.log(picks.rate / rate)
+    return replace(onsets, picks=picks._replace(rate=rate, gain=gain))
 
 
 @njit(cache=True)
-def _local_rates(start, seconds, window_s):  # type: ignore[no-untyped-def]
-    """Rate (1/s) of other picks of the row around each pick: the largest of several windows.
+def local_rates(start, seconds, counted, window_s, granted):  # type: ignore[no-untyped-def]
+    """Rate (1/s) of other counted picks of the row: the largest of several windows around.
 
-    The long window measures noise; the short ones coda and bursts, where a few other picks are
-    granted (an earlier event, a doublet) before they count as a burst.
+    The long window measures noise; the short ones coda and bursts, where ``granted`` other
+    picks are left out of account.
     """
     rate = np.empty(seconds.size)
     windows = (window_s, 300.0, 60.0, 15.0)
-    granted = (-1.0, 0.0, 2.0, 2.0)
+    total = np.zeros(seconds.size + 1, dtype=np.int64)
+    total[1:] = np.cumsum(counted)
     for r in range(start.size - 1):
         for i in range(start[r], start[r + 1]):
             top = 0.0
@@ -146,7 +196,8 @@ def _local_rates(start, seconds, window_s):  # type: ignore[no-untyped-def]
                 w = windows[k]
                 a = first_at(seconds, start[r], start[r + 1], seconds[i] - w)
                 b = first_at(seconds, i, start[r + 1], seconds[i] + w)
-                top = max(top, (b - a - 1 - granted[k]) / (2 * w))
+                n = total[b] - total[a] - (1 if counted[i] else 0)
+                top = max(top, (n - granted[k]) / (2 * w))
             rate[i] = top
     return rate
 

@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numba import njit
 
-from lithoscope.association._arrays import first_at, travel_time
+from lithoscope.association._arrays import first_at, hour_index, travel_time
 from lithoscope.association._fit import improbable, locate, score
 
 BINS = 32
@@ -38,7 +38,8 @@ def fill_cell(net, grid, level, cell):  # type: ignore[no-untyped-def]
         edge = (grid.high[k] - grid.low[k]) / grid.shape[level, k]
         low[k] = grid.low[k] + index[k] * edge
         high[k] = low[k] + edge
-    for row in range(net.times.shape[0]):
+    distance = np.empty(net.east.size)
+    for row in range(2 * net.east.size):
         site = row // 2
         e, n = net.east[site], net.north[site]
         near = math.hypot(e - min(max(e, low[0]), high[0]), n - min(max(n, low[1]), high[1]))
@@ -50,73 +51,107 @@ def fill_cell(net, grid, level, cell):  # type: ignore[no-untyped-def]
             last = max(last, travel_time(net, row, far, depth)[0])
         grid.time_low[cell, row] = first
         grid.time_high[cell, row] = last
+        if row % 2 == 0:
+            distance[site] = near + 0.1 * far
+    grid.nearest[cell] = np.argsort(distance)
     grid.known[cell] = True
 
 
 @njit(cache=True)
-def sweep(net, grid, picks, free, cell, begin, end, bound_min, sums):  # type: ignore[no-untyped-def]
-    """Return bound, first and last moment above ``bound_min``, and the middle of the best."""
+def _mark(work, kind, first, last, amount):  # type: ignore[no-untyped-def]
+    work[kind, first] += amount
+    work[kind, last + 1] -= amount
+
+
+@njit(cache=True)
+def _add_row(net, grid, picks, free, cell, row, begin, end, work):  # type: ignore[no-untyped-def]
+    """Add the origin times that the picks of one row allow to the differences in ``work``."""
     width = (end - begin) / BINS
-    sums[:] = 0.0
-    for row in range(net.times.shape[0]):
-        low, high = float(grid.time_low[cell, row]), float(grid.time_high[cell, row])
-        error2 = net.error_s**2 + (net.error_fraction * high) ** 2
-        reach = SWEEP_GATE * math.sqrt(error2 + picks.sigma_max[row] ** 2)
-        stop = picks.start[row + 1]
-        i = first_at(picks.time, picks.start[row], stop, begin + low - reach)
-        last_bin, last_gain = -1, 0.0
-        while i < stop and picks.time[i] <= end + high + reach:
-            if free[i]:
-                s2 = error2 + picks.sigma[i] ** 2
-                gain = picks.gain[i] - 0.5 * math.log(s2)
-                half = SWEEP_GATE * math.sqrt(s2)
-                a = math.floor((picks.time[i] - high - half - begin) / width)
-                b = math.floor((picks.time[i] - low + half - begin) / width)
-                if gain > 0.0 and b >= 0 and a < BINS:
-                    a, b = max(int(a), 0), min(int(b), BINS - 1)
-                    if a > last_bin:
-                        sums[a] += gain
-                        sums[b + 1] -= gain
-                        last_bin, last_gain = b, gain
-                    else:
-                        # Two picks of one row overlap: count the larger only.
-                        if gain > last_gain:
-                            sums[a] += gain - last_gain
-                            sums[last_bin + 1] += last_gain - gain
-                            last_gain = gain
-                        if b > last_bin:
-                            sums[last_bin + 1] += last_gain
-                            sums[b + 1] -= last_gain
-                            last_bin = b
-            i += 1
-    total, best = 0.0, 0.0
-    first_good, last_good, peak, peak_end = -1, -1, 0, 0
-    for k in range(BINS):
-        total += sums[k]
-        sums[k] = total
-        if total >= bound_min:
-            first_good = k if first_good < 0 else first_good
-            last_good = k
-        if total > best + 1e-9:
-            best, peak, peak_end = total, k, k
-        elif total > best - 1e-9 and peak_end == k - 1:
-            peak_end = k
+    kind = 1 + row % 2
+    low, high = float(grid.time_low[cell, row]), float(grid.time_high[cell, row])
+    error2 = net.error_s**2 + (net.error_fraction * high) ** 2
+    reach = SWEEP_GATE * math.sqrt(error2 + picks.sigma_max[row] ** 2)
+    stop = picks.start[row + 1]
+    i = first_at(picks.time, picks.start[row], stop, begin + low - reach)
+    last_bin, last_gain = -1, 0.0
+    while i < stop and picks.time[i] <= end + high + reach:
+        if free[i]:
+            s2 = error2 + picks.sigma[i] ** 2
+            gain = picks.gain[i] - 0.5 * math.log(s2)
+            half = SWEEP_GATE * math.sqrt(s2)
+            a = math.floor((picks.time[i] - high - half - begin) / width)
+            b = math.floor((picks.time[i] - low + half - begin) / width)
+            if gain > 0.0 and b >= 0 and a < BINS:
+                a, b = max(int(a), 0), min(int(b), BINS - 1)
+                if a > last_bin:
+                    _mark(work, 0, a, b, gain)
+                    _mark(work, kind, a, b, 1.0)
+                    last_bin, last_gain = b, gain
+                else:
+                    # Two picks of one row overlap: count the larger only.
+                    if gain > last_gain:
+                        _mark(work, 0, a, last_bin, gain - last_gain)
+                        last_gain = gain
+                    if b > last_bin:
+                        _mark(work, 0, last_bin + 1, b, last_gain)
+                        _mark(work, kind, last_bin + 1, b, 1.0)
+                        last_bin = b
+        i += 1
+
+
+@njit(cache=True)
+def sweep(net, grid, picks, free, cell, begin, end, promise_min, work):  # type: ignore[no-untyped-def]
+    """Return the promise of a node, the moments between which it is large, and the best one.
+
+    The promise is the largest, over moments and detection ranges, of the sum of gains of the
+    rows that are hit plus the log likelihood of hits and misses among the alive rows in range.
+    """
+    width = (end - begin) / BINS
+    work[:] = 0.0
+    alive = picks.alive[hour_index(picks, begin)]
+    asked_p, asked_s, done = 0, 0, 0
+    best, peak, peak_end, first_good, last_good = 0.0, 0, 0, BINS, -1
+    for stage in grid.stages:
+        for site in grid.nearest[cell, done:stage]:
+            row = 2 * int(site)
+            if alive[row]:
+                asked_p += 1
+                _add_row(net, grid, picks, free, cell, row, begin, end, work)
+            if alive[row + 1]:
+                asked_s += 1
+                _add_row(net, grid, picks, free, cell, row + 1, begin, end, work)
+        done = stage
+        total, hits_p, hits_s = 0.0, 0.0, 0.0
+        for k in range(BINS):
+            total += work[0, k]
+            hits_p += work[1, k]
+            hits_s += work[2, k]
+            value = total
+            if value >= promise_min:
+                value += grid.entropy[int(hits_p), asked_p] + grid.entropy[int(hits_s), asked_s]
+            if value >= promise_min:
+                first_good = min(first_good, k)
+                last_good = max(last_good, k)
+            if value > best + 1e-9:
+                best, peak, peak_end = value, k, k
+            elif value > best - 1e-9 and peak_end == k - 1:
+                peak_end = k
     middle = begin + (0.5 * (peak + peak_end) + 0.5) * width
     return best, begin + first_good * width, begin + (last_good + 1) * width, middle
 
 
 @njit(cache=True)
-def _push(heap, net, grid, picks, free, bound_min, level, cell, begin, end, sums):  # type: ignore[no-untyped-def]
+def _push(heap, net, grid, picks, free, promise_min, level, cell, begin, end, work):  # type: ignore[no-untyped-def]
     """Bound a node and put it on the heap where it can hold an event."""
     if not grid.known[cell]:
         fill_cell(net, grid, level, cell)
-    bound = sweep(net, grid, picks, free, cell, begin, end, bound_min, sums)[0]
-    if bound >= bound_min:
+    bound = sweep(net, grid, picks, free, cell, begin, end, promise_min, work)[0]
+    if bound >= promise_min:
         heapq.heappush(heap, (-bound, -level, begin, cell, end))
 
 
 @njit(cache=True)
-def _open(heap, net, grid, picks, free, bound_min, level, cell, begin, end, sums):  # type: ignore[no-untyped-def]
+def _open(heap, net, grid, picks, free, promise_min, level, cell, begin, end, work):  # type: ignore[no-untyped-def]
     """Push the children of a node: halves of the cell along each axis that is split."""
     local = cell - grid.offset[level]
     nx, ny = grid.shape[level, 0], grid.shape[level, 1]
@@ -130,11 +165,11 @@ def _open(heap, net, grid, picks, free, bound_min, level, cell, begin, end, sums
             for jx in range(ix * fx, ix * fx + fx):
                 cx, cy = grid.shape[child, 0], grid.shape[child, 1]
                 index = grid.offset[child] + (jz * cy + jy) * cx + jx
-                _push(heap, net, grid, picks, free, bound_min, child, index, begin, end, sums)
+                _push(heap, net, grid, picks, free, promise_min, child, index, begin, end, work)
 
 
 @njit(cache=True)
-def search(net, grid, rules, picks, free, roots, root_s, spans, max_events):  # type: ignore[no-untyped-def]
+def search(net, grid, rules, picks, free, roots, root_s, spans):  # type: ignore[no-untyped-def]
     """Find events among the free picks, best first; their picks cease to be free.
 
     Parameters
@@ -146,29 +181,29 @@ def search(net, grid, rules, picks, free, roots, root_s, spans, max_events):  # 
 
     Returns
     -------
-    Origins (n, 4), chosen picks (n, rows), and a count of nodes and fits for benchmarks.
+    Origins (n, 4): east, north, depth, time; and detection ranges (n, 3) as from `score`.
     """
-    rows = net.times.shape[0]
+    rows = 2 * net.east.size
     deepest = grid.shape.shape[0] - 1
-    sums = np.zeros(BINS + 1)
+    work = np.zeros((3, BINS + 1))
     chosen = np.empty(rows, dtype=np.int64)
     gains = np.empty(rows)
-    alive = np.empty(rows, dtype=np.bool_)
+    reach = np.empty(3)
+    max_events = free.sum() // rules.min_picks + 1
     origins = np.empty((max_events, 4))
-    taken = np.empty((max_events, rows), dtype=np.int64)
-    n, nodes, fits = 0, 0, 0
+    ranges = np.empty((max_events, 3))
+    n = 0
     heap = [(0.0, 0, 0.0, 0, 0.0)]
     heap.pop()
     for begin in roots:
-        _push(heap, net, grid, picks, free, rules.bound_min, 0, 0, begin, begin + root_s, sums)
+        _push(heap, net, grid, picks, free, rules.promise_min, 0, 0, begin, begin + root_s, work)
     while len(heap) > 0 and n < max_events:
         old, minus_level, begin, cell, end = heapq.heappop(heap)
         level = -minus_level
-        nodes += 1
         bound, first, last, middle = sweep(
-            net, grid, picks, free, cell, begin, end, rules.bound_min, sums
+            net, grid, picks, free, cell, begin, end, rules.promise_min, work
         )
-        if bound < rules.bound_min:
+        if bound < rules.promise_min:
             continue
         if bound < -old - 1e-9:
             heapq.heappush(heap, (-bound, minus_level, begin, cell, end))
@@ -178,79 +213,28 @@ def search(net, grid, rules, picks, free, roots, root_s, spans, max_events):  # 
             last = first + MIN_SPAN_S
         if last - first > spans[level]:
             half = 0.5 * (first + last)
-            _push(heap, net, grid, picks, free, rules.bound_min, level, cell, first, half, sums)
-            _push(heap, net, grid, picks, free, rules.bound_min, level, cell, half, last, sums)
+            _push(heap, net, grid, picks, free, rules.promise_min, level, cell, first, half, work)
+            _push(heap, net, grid, picks, free, rules.promise_min, level, cell, half, last, work)
             continue
         if level < deepest:
-            _open(heap, net, grid, picks, free, rules.bound_min, level, cell, first, last, sums)
+            _open(heap, net, grid, picks, free, rules.promise_min, level, cell, first, last, work)
             continue
         origin = _middle_of(grid, deepest, cell, middle)
-        if promising(net, grid, rules, picks, free, cell, origin, gains, alive) < rules.promise_min:
-            continue
-        fits += 1
         spread = 0.0
         for row in range(rows):
             spread = max(spread, float(grid.time_high[cell, row] - grid.time_low[cell, row]))
         log_det = locate(net, grid, rules, picks, free, origin, 0.3 * spread, chosen)
-        total = score(net, rules, picks, free, origin, chosen, gains)
+        if log_det == -math.inf:
+            continue
+        total = score(net, rules, picks, origin, chosen, gains, reach)
         if improbable(grid, rules, chosen, total, log_det) < 0.0:
             continue
         origins[n] = origin
-        taken[n] = chosen
+        ranges[n] = reach
         n += 1
         _claim(picks, free, chosen)
-        _push(heap, net, grid, picks, free, rules.bound_min, level, cell, begin, end, sums)
-    return origins[:n], taken[:n], nodes, fits
-
-
-@njit(cache=True)
-def promising(net, grid, rules, picks, free, cell, origin, gains, alive):  # type: ignore[no-untyped-def]
-    """Return an estimate of the score of a leaf that is seldom too low, at little cost.
-
-    Detection is taken as a step: within some distance a fixed part of the alive rows is hit,
-    beyond it none; the best distance counts. Residuals are taken as 0.
-    """
-    n_sites = net.east.size
-    distance = np.empty(n_sites)
-    for row in range(gains.size):
-        low, high = float(grid.time_low[cell, row]), float(grid.time_high[cell, row])
-        error2 = net.error_s**2 + (net.error_fraction * high) ** 2
-        widest = SWEEP_GATE * math.sqrt(error2 + picks.sigma_max[row] ** 2)
-        begin, stop = picks.start[row], picks.start[row + 1]
-        i = first_at(picks.time, begin, stop, origin[3] - rules.alive_s)
-        alive[row] = i < stop and picks.time[i] <= origin[3] + rules.alive_s
-        gains[row] = 0.0
-        i = first_at(picks.time, begin, stop, origin[3] + low - widest)
-        while i < stop and picks.time[i] <= origin[3] + high + widest:
-            s2 = error2 + picks.sigma[i] ** 2
-            half = SWEEP_GATE * math.sqrt(s2)
-            off = picks.time[i] - origin[3]
-            if free[i] and low - half <= off <= high + half:
-                gains[row] = max(gains[row], picks.gain[i] - 0.5 * math.log(s2))
-            i += 1
-        if row % 2 == 0:
-            site = row // 2
-            de, dn = origin[0] - net.east[site], origin[1] - net.north[site]
-            distance[site] = de * de + dn * dn
-    best, total = 0.0, 0.0
-    hit = [0.0, 0.0]
-    asked = [0.0, 0.0]
-    for site in np.argsort(distance):
-        for phase in range(2):
-            row = 2 * site + phase
-            asked[phase] += alive[row]
-            if gains[row] > 0.0:
-                hit[phase] += 1.0
-                total += gains[row]
-        value = total
-        for phase in range(2):
-            k, m = hit[phase], asked[phase]
-            if k > 0:
-                value += k * math.log(k / m)
-            if 0 < k < m:
-                value += (m - k) * math.log(1.0 - k / m)
-        best = max(best, value)
-    return best
+        _push(heap, net, grid, picks, free, rules.promise_min, level, cell, begin, end, work)
+    return origins[:n], ranges[:n]
 
 
 @njit(cache=True)

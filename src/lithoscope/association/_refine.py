@@ -1,0 +1,177 @@
+"""All events at once: each pick goes to the event that explains it best, events move, and
+those that no longer stand fall and give their picks back."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from lithoscope.association._arrays import first_at, travel_time
+from lithoscope.association._fit import detected, improbable, locate, residual_gain, score
+
+MAX_ROUNDS = 12
+# Coda and bursts: the time around a pick in which lesser picks of its row speak against it.
+BURST_S = 15.0
+
+
+@njit(cache=True)
+def _pairs(net, rules, picks, origins, ranges):  # type: ignore[no-untyped-def]
+    """List every event and pick that can belong together: event, pick, row and gain."""
+    events = [0 for _ in range(0)]
+    members = [0 for _ in range(0)]
+    rows = [0 for _ in range(0)]
+    gains = [0.0 for _ in range(0)]
+    for e in range(origins.shape[0]):
+        origin = origins[e]
+        for row in range(2 * net.east.size):
+            site = row // 2
+            d = math.hypot(origin[0] - net.east[site], origin[1] - net.north[site])
+            tt = travel_time(net, row, d, origin[2])[0]
+            p = detected(math.hypot(d, origin[2]), ranges[e, 0], ranges[e, 1 + row % 2])
+            bonus = math.log(p) - math.log(1.0 - p)
+            error = math.hypot(net.error_s, net.error_fraction * tt)
+            reach = rules.gate * math.hypot(error, picks.sigma_max[row])
+            end = picks.start[row + 1]
+            i = first_at(picks.time, picks.start[row], end, origin[3] + tt - reach)
+            while i < end and picks.time[i] <= origin[3] + tt + reach:
+                r, s, gain = residual_gain(net, picks, row, i, d, origin)
+                if abs(r) <= rules.gate * s and gain + bonus > 0.0:
+                    events.append(e)
+                    members.append(i)
+                    rows.append(row)
+                    gains.append(gain + bonus)
+                i += 1
+    return np.array(events), np.array(members), np.array(rows), np.array(gains)
+
+
+@njit(cache=True)
+def _assign(net, rules, picks, origins, ranges, chosen, owner):  # type: ignore[no-untyped-def]
+    """Give picks to events in the order of their gains; one onset goes to one event."""
+    chosen[:] = -1
+    owner[:] = -1
+    events, members, rows, gains = _pairs(net, rules, picks, origins, ranges)
+    for k in np.argsort(-gains, kind="mergesort"):
+        e, i, row = events[k], members[k], rows[k]
+        if owner[i] >= 0 or chosen[e, row] >= 0:
+            continue
+        if picks.twin[i] >= 0 and owner[picks.twin[i]] >= 0:
+            continue
+        owner[i] = e
+        chosen[e, row] = i
+
+
+@njit(cache=True)
+def _burst_loss(picks, chosen, owner, sizes, e):  # type: ignore[no-untyped-def]
+    """Return what an event's score loses where its picks lie among many lesser ones.
+
+    The coda of a large event triggers pickers again and again; some of these picks fit a common
+    origin. Picks of events of the same size or larger are no sign of coda and do not count.
+    """
+    loss = 0.0
+    for row in range(chosen.shape[1]):
+        i = chosen[e, row]
+        if i < 0:
+            continue
+        end = picks.start[row + 1]
+        j = first_at(picks.time, picks.start[row], end, picks.time[i] - BURST_S)
+        others = -0.5
+        while j < end and picks.time[j] <= picks.time[i] + BURST_S:
+            if j != i and (owner[j] < 0 or sizes[owner[j]] < sizes[e]):
+                others += 1.0
+            j += 1
+        rate = others / (2 * BURST_S)
+        if rate > picks.rate[i]:
+            loss += math.log(rate / picks.rate[i])
+    return loss
+
+
+@njit(cache=True)
+def _fall(origins, margins, horizon_s):  # type: ignore[no-untyped-def]
+    """Return which events stay: of failing ones that overlap in time only the worst falls now."""
+    stay = np.ones(margins.size, dtype=np.bool_)
+    for e in np.argsort(margins, kind="mergesort"):
+        if margins[e] >= 0.0:
+            break
+        alone = True
+        for f in range(margins.size):
+            if not stay[f] and abs(origins[f, 3] - origins[e, 3]) < horizon_s:
+                alone = False
+        if alone:
+            stay[e] = False
+    return stay
+
+
+@njit(cache=True)
+def refine(net, grid, rules, picks, origins, ranges):  # type: ignore[no-untyped-def]
+    """Iterate assignment, location and the fall of events until nothing changes.
+
+    Parameters
+    ----------
+    origins, ranges
+        (n, 4) and (n, 3), sorted by origin time.
+
+    Returns
+    -------
+    The same for the events that stand, their picks (n, rows) and each pick's owner or -1.
+    """
+    rows = 2 * net.east.size
+    owner = np.full(picks.time.size, -1)
+    gains = np.empty(rows)
+    horizon = net.longest_s
+    chosen = np.empty((0, rows), dtype=np.int64)
+    given = np.full((origins.shape[0], rows), -2)
+    kept = given.copy()
+    margins = np.empty(origins.shape[0])
+    free = np.ones(1, dtype=np.bool_)
+    for _ in range(MAX_ROUNDS):
+        before = owner.copy()
+        chosen = np.empty((origins.shape[0], rows), dtype=np.int64)
+        _assign(net, rules, picks, origins, ranges, chosen, owner)
+        for e in range(origins.shape[0]):
+            # An event whose picks have not changed stays as it is, to the last digit.
+            if (chosen[e] == given[e]).all():
+                chosen[e] = kept[e]
+                continue
+            given[e] = chosen[e]
+            log_det = locate(net, grid, rules, picks, free, origins[e], -1.0, chosen[e])
+            total = score(net, rules, picks, origins[e], chosen[e], gains, ranges[e])
+            margins[e] = improbable(grid, rules, chosen[e], total, log_det)
+            kept[e] = chosen[e]
+        sizes = np.array([(chosen[e] >= 0).sum() for e in range(origins.shape[0])])
+        standing = margins.copy()
+        for e in range(origins.shape[0]):
+            standing[e] -= _burst_loss(picks, chosen, owner, sizes, e)
+        stay = _fall(origins, standing, horizon)
+        if stay.all():
+            if (owner == before).all():
+                break
+        else:
+            origins, ranges, margins = origins[stay], ranges[stay], margins[stay]
+            given, kept, chosen = given[stay], kept[stay], chosen[stay]
+            owner[:] = -2
+    owner[:] = -1
+    for e in range(origins.shape[0]):
+        for i in chosen[e]:
+            if i >= 0:
+                owner[i] = e
+    return origins, ranges, chosen, owner
+
+
+@njit(cache=True)
+def explain(net, picks, origins, ranges, chosen):  # type: ignore[no-untyped-def]
+    """Return residuals (s) and the probability that each chosen pick is the event's."""
+    residuals = np.zeros(chosen.shape)
+    certainty = np.zeros(chosen.shape)
+    for e in range(chosen.shape[0]):
+        for row in range(chosen.shape[1]):
+            if chosen[e, row] >= 0:
+                site = row // 2
+                d = math.hypot(origins[e, 0] - net.east[site], origins[e, 1] - net.north[site])
+                r, _, gain = residual_gain(net, picks, row, chosen[e, row], d, origins[e])
+                hypocentral = math.hypot(d, origins[e, 2])
+                p = detected(hypocentral, ranges[e, 0], ranges[e, 1 + row % 2])
+                residuals[e, row] = r
+                certainty[e, row] = 1.0 / (1.0 + math.exp(-gain) * (1.0 - p) / p)
+    return residuals, certainty
