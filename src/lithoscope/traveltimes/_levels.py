@@ -23,13 +23,13 @@ Array = NDArray[np.float64]
 
 
 def gradient_step(v: float, g: float, tolerance_s: float) -> float:
-    """Return the node spacing (km) that keeps turning rays within half the tolerance.
+    """Return the node spacing (km) that keeps turning rays within a third of the tolerance.
 
     Near its turning level the vertical time of a ray is c z^1.5 with c = 2/3 sqrt(2 g / v^3);
     linear interpolation over a step h is off by at most 0.148 c h^1.5.
     """
     c = 2.0 / 3.0 * math.sqrt(2.0 * abs(g) / v**3)
-    return (0.5 * tolerance_s / (0.148 * c)) ** (2.0 / 3.0)
+    return (0.35 * tolerance_s / (0.148 * c)) ** (2.0 / 3.0)
 
 
 def depth_nodes(
@@ -185,22 +185,57 @@ def fill_windows(
     """Fill window (receivers, cells, n_x, 2) with the range of levels that can be first."""
     n_x = window.shape[2]
     n_levels = slowness.size
+    reach_k, tau, who = np.empty(n_levels), np.empty(n_levels), np.empty(n_levels, np.int64)
     for r in range(window.shape[0]):
         for j in range(window.shape[1]):
             window[r, j, :, 0] = n_levels
             window[r, j, :, 1] = 0
-            for i in range(n_x + 1):
-                x = max_distance * (i / n_x) ** 2
-                for s in range(2):
-                    best, best_k = np.inf, -1
-                    for k in range(n_levels):
-                        if x < node_distance[j + s, k] + row_distance[r, k]:
-                            continue
-                        time = slowness[k] * x + row_time[r, k] + node_time[j + s, k]
-                        if time < best:
-                            best, best_k = time, k
-                    if best_k >= 0:
-                        for b in (i - 1, i):
-                            if 0 <= b < n_x:
-                                window[r, j, b, 0] = min(window[r, j, b, 0], best_k)
-                                window[r, j, b, 1] = max(window[r, j, b, 1], best_k + 1)
+            for s in range(3):  # both nodes, and half way between them
+                f = 0.5 * s
+                n = 0
+                for k in range(n_levels):
+                    d = (1.0 - f) * node_distance[j, k] + f * node_distance[j + 1, k]
+                    if d + row_distance[r, k] < max_distance:
+                        reach_k[n] = d + row_distance[r, k]
+                        tau[n] = (1.0 - f) * node_time[j, k] + f * node_time[j + 1, k]
+                        tau[n] += row_time[r, k]
+                        who[n] = k
+                        n += 1
+                _widen(slowness, reach_k[:n], tau[:n], who[:n], max_distance, window[r, j])
+            for i in range(n_x):
+                if window[r, j, i, 1] > window[r, j, i, 0] + 3:  # one more, for depths between
+                    window[r, j, i, 0] = max(window[r, j, i, 0], 1) - 1
+
+
+@njit(cache=True)
+def _widen(
+    slowness: Array,
+    reach_k: Array,
+    tau: Array,
+    who: NDArray[np.int64],
+    max_distance: float,
+    window: NDArray[np.uint16],
+) -> None:
+    """Widen window (n_x, 2) by the levels that win at the edges of the bins, at one depth."""
+    n_x = window.shape[0]
+    before = False
+    for i in range(n_x + 1):
+        x = max_distance * (i / n_x) ** 2
+        best, best_k, first = np.inf, -1, -1
+        for m in range(who.size):
+            if x >= reach_k[m]:
+                first = m if first < 0 else first
+                time = slowness[who[m]] * x + tau[m]
+                if time < best:
+                    best, best_k = time, m
+        if best_k < 0:
+            continue
+        # Where the first level comes into reach, all up to the best may win.
+        low, high = who[best_k if before else first], who[best_k]
+        before = True
+        if i > 0:
+            window[i - 1, 0] = min(window[i - 1, 0], low)
+            window[i - 1, 1] = max(window[i - 1, 1], high + 1)
+        if i < n_x:
+            window[i, 0] = min(window[i, 0], high)
+            window[i, 1] = max(window[i, 1], high + 1)

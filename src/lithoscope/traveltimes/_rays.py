@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 # Samples of turning depth per gradient layer that look for the root before it is refined.
 _N_TURN = 24
 
+_NOTHING_KM = 1e-12  # thinner pieces of a layer count as none
+
 Array = NDArray[np.float64]
 
 
@@ -66,7 +68,7 @@ def leg(
     distance, time = 0.0, 0.0
     for i in range(layer_of(edge, upper), layer_of(edge, lower) + 1):
         a, b = max(upper, edge[i]), min(lower, edge[i + 1])
-        if b <= a:
+        if b - a <= _NOTHING_KM:
             continue
         va, vc = speed(edge, vt, vb, i, a), speed(edge, vt, vb, i, b)
         ca, cb = cosine(p, va), cosine(p, vc)
@@ -88,7 +90,7 @@ def collect(
     fastest = 0.0
     for i in range(first, last + 1):
         a, b = max(upper, edge[i]), min(lower, edge[i + 1])
-        if b <= a:
+        if b - a <= _NOTHING_KM:
             continue
         h[n] = b - a
         va[n], vc[n] = speed(edge, vt, vb, i, a), speed(edge, vt, vb, i, b)

@@ -19,6 +19,10 @@ _ALIASES = {
     "vp": {"vp_km_s", "vp", "vp(km/s)", "p", "vp_km/s"},
     "vs": {"vs_km_s", "vs", "vs(km/s)", "s", "vs_km/s"},
 }
+_GRADIENTS = {
+    "vp_gradient": {"vp_gradient_per_s", "vp_gradient", "vp_grad"},
+    "vs_gradient": {"vs_gradient_per_s", "vs_gradient", "vs_grad"},
+}
 
 
 def read_velocity_model(
@@ -29,7 +33,8 @@ def read_velocity_model(
     The format is recognised by content:
 
     - CSV (comma, semicolon, tab or blanks) with a header that names depth, vp and vs
-      (``depth_km,vp_km_s,vs_km_s``, ``Depth,Vp,Vs`` or ``depth,vp,vs``); km and km/s.
+      (``depth_km,vp_km_s,vs_km_s``, ``Depth,Vp,Vs`` or ``depth,vp,vs``); km and km/s. Columns
+      ``vp_grad`` and ``vs_grad`` (km/s per km) make layers with gradients.
     - NonLinLoc control files: lines ``LAYER depth VpTop VpGrad VsTop VsGrad rhoTop rhoGrad``;
       all other lines are skipped. Gradients are part of the format.
     - ``.nd`` tables without a header (depth vp vs ...): nodes with linear velocity between them,
@@ -43,7 +48,7 @@ def read_velocity_model(
     interpolation
         What a row means. 'constant': the top of a layer with that velocity (default for CSV).
         'linear': a node; velocity is linear to the next node (default for ``.nd``) and constant
-        below the last. Not allowed for LAYER lines.
+        below the last. Not allowed for layers with gradients.
 
     Raises
     ------
@@ -59,15 +64,21 @@ def read_velocity_model(
     except (OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"velocity model '{path}' cannot be read: {reason}") from None
-    if any(line.split()[:1] == ["LAYER"] for line in lines):
-        if interpolation is not None:
-            raise ModelError(
-                f"velocity model '{path}': LAYER lines carry their own gradients; "
-                "leave interpolation out"
-            )
+    header = None
+    layered = any(line.split()[:1] == ["LAYER"] for line in lines)
+    if not layered:
+        header = _header(lines)
+        layered = header is not None and any(name in header[1] for name in _GRADIENTS)
+    if layered and interpolation is not None:
+        raise ModelError(
+            f"velocity model '{path}': its layers carry their own gradients; "
+            "leave interpolation out"
+        )
+    if layered and header is None:
         return _build(path, _layer_rows(path, lines), "gradients")
-    header = _header(lines)
     if header is not None:
+        if layered:
+            return _build(path, _csv_rows(path, lines, *header), "gradients")
         return _build(path, _csv_rows(path, lines, *header), interpolation or "constant")
     return _build(path, _nd_rows(path, lines), interpolation or "linear")
 
@@ -101,13 +112,13 @@ def _header(lines: list[str]) -> tuple[int, dict[str, int]] | None:
         names = [cell.lower() for cell in _split(line)]
         found = {
             quantity: names.index(next(n for n in names if n in aliases))
-            for quantity, aliases in _ALIASES.items()
+            for quantity, aliases in (_ALIASES | _GRADIENTS).items()
             if any(n in aliases for n in names)
         }
         if not found:
             return None
-        if len(found) < 3:
-            missing = ", ".join(sorted(set(_ALIASES) - set(found)))
+        missing = ", ".join(sorted(set(_ALIASES) - set(found)))
+        if missing:
             raise ModelError(
                 f"velocity model, line {i + 1}: the header '{line.strip()}' lacks {missing}; "
                 "it must name depth_km, vp_km_s and vs_km_s"
@@ -117,6 +128,9 @@ def _header(lines: list[str]) -> tuple[int, dict[str, int]] | None:
 
 
 def _csv_rows(path: Path, lines: list[str], start: int, columns: dict[str, int]) -> list[Row]:
+    wanted = ["depth", "vp", "vs"]
+    if any(name in columns for name in _GRADIENTS):
+        wanted = ["depth", "vp", "vp_gradient", "vs", "vs_gradient"]
     rows = []
     for number, line in enumerate(lines[start + 1 :], start + 2):
         if _is_comment(line):
@@ -127,10 +141,15 @@ def _csv_rows(path: Path, lines: list[str], start: int, columns: dict[str, int])
                 f"velocity model '{path}', line {number}: {len(cells)} value(s) where the header "
                 f"names {max(columns.values()) + 1}"
             )
-        rows.append(
-            (number, [_number(path, number, cells[columns[q]]) for q in ("depth", "vp", "vs")])
-        )
+        rows.append((number, [_value(path, number, cells, columns, q) for q in wanted]))
     return rows
+
+
+def _value(
+    path: Path, number: int, cells: list[str], columns: dict[str, int], quantity: str
+) -> float:
+    """Return one cell as a number; a gradient without a column is 0."""
+    return _number(path, number, cells[columns[quantity]]) if quantity in columns else 0.0
 
 
 def _layer_rows(path: Path, lines: list[str]) -> list[Row]:
