@@ -82,7 +82,6 @@ def test_picks_of_another_program_in_the_icelandic_swarm_are_found(real_data):
 
 
 def test_scores_on_the_test_part_of_the_labelled_traces(real_data):
-    pytest.importorskip("h5py", reason="the labelled traces are HDF5 files")
     real_data("labelled")
     sys.path.insert(0, str(BENCHMARKS))
     try:

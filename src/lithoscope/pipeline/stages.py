@@ -128,15 +128,30 @@ def _pick_unit(shared: Any, unit: PickUnit) -> Tables:
         channels=channels,
         settings=settings.waveforms,
     )
-    picks, detections = [], []
+    picks, detections, unusable = [], [], []
     for record in records:
+        reason = picker.unusable(record)
+        if reason is not None:
+            unusable.append(_unusable_row(record, reason))
+            continue
         found, heard = picker.pick(record)
         picks.append(_within(found, "time", unit))
         detections.append(_within(heard, "starttime", unit))
     return {
         "picks": _stack(picks, PICKS),
         "detections": _stack(detections, DETECTIONS),
-        "problems": PROBLEMS.check(problems),
+        "problems": _stack([problems, PROBLEMS.table(unusable)], PROBLEMS),
+    }
+
+
+def _unusable_row(record: Record, reason: str) -> dict[str, Any]:
+    return {
+        "what": record.station,
+        "problem": "cannot be picked",
+        "detail": reason,
+        "action": "skipped",
+        "starttime": pd.Timestamp(record.starttime_ns, tz="UTC"),
+        "endtime": pd.Timestamp(record.endtime_ns, tz="UTC"),
     }
 
 
