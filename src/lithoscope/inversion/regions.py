@@ -29,24 +29,22 @@ def shortest_intervals(
     """Return for each mass the shortest interval that holds it (highest posterior density).
 
     Of a posterior with two separate peaks this is the one interval that spans what is needed,
-    not a union of two. An interval is at least as wide as the spacing of the samples.
+    not a union of two. Nine splits of the mass outside between the two sides are compared, from
+    all above to all below; comparing every split would pick out chance gaps between samples and
+    hold less than the mass (by 1 % of it with 1,000 samples).
     """
     order = np.argsort(values, kind="stable")
-    sorted_values = values[order]
-    total = np.concatenate([[0.0], np.cumsum(weights[order])])
+    ordered = values[order]
+    total = np.cumsum(weights[order])
     total /= total[-1]
-    n = len(sorted_values)
+    last = len(ordered) - 1
     out = []
     for mass in masses:
-        last = np.searchsorted(total, total[:-1] + mass - 1e-12)  # one past the last sample inside
-        possible = last <= n
-        if not possible.any():
-            out.append((float(sorted_values[0]), float(sorted_values[-1])))
-            continue
-        first = np.flatnonzero(possible)
-        width = sorted_values[last[possible] - 1] - sorted_values[first]
-        best = int(np.argmin(width))
-        out.append((float(sorted_values[first[best]]), float(sorted_values[last[first[best]] - 1])))
+        below = (1.0 - mass) * np.linspace(0.0, 1.0, 9)
+        low = ordered[np.minimum(np.searchsorted(total, below, side="right"), last)]
+        high = ordered[np.minimum(np.searchsorted(total, below + mass - 1e-12), last)]
+        best = int(np.argmin(high - low))
+        out.append((float(low[best]), float(high[best])))
     return out
 
 

@@ -54,7 +54,8 @@ class Observations:
         columns = {name: self.table[name].to_numpy() for name in self.table.columns}
         ids = columns["event_id"]
         edges = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))[: len(ids)]
-        for first, last in zip(edges, np.append(edges[1:], len(ids)), strict=True):
+        ends = np.append(edges[1:], len(ids))[: len(edges)]
+        for first, last in zip(edges, ends, strict=True):
             part = {name: values[first:last] for name, values in columns.items()}
             yield EventPicks(
                 str(part["event_id"][0]),

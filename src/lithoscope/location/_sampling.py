@@ -28,13 +28,13 @@ def sample(
 ) -> WeightedSamples:
     """Return posterior draws (origin time, easting, northing, depth) worth ``target`` if possible.
 
-    A mixture of Student t densities around the maxima is tried and adapted first; with few picks, a
-    prior, or a low effective size, draws come from the cells of an octree that is refined where the
+    A mixture of Student t densities around the maxima is tried and adapted first; with few picks or
+    a low effective size, draws come from the cells of an octree that is refined where the
     posterior is, and the better of the two answers is returned with its status.
     """
     n_picks = len(problem.obs[0])
     answer = None
-    if n_picks >= FEW_PICKS and problem.prior is None:
+    if n_picks >= FEW_PICKS and np.isfinite(modes[0].value):
         answer = _from_modes(problem, modes, rng, target)
         if answer.status == "converged":
             return answer
@@ -53,6 +53,7 @@ def sample(
 def _from_modes(
     problem: Problem, modes: list[Mode], rng: np.random.Generator, target: int
 ) -> WeightedSamples:
+    modes = [mode for mode in modes if np.isfinite(mode.value)]
     values = np.array([mode.value for mode in modes])
     logdets = np.array([np.linalg.slogdet(mode.covariance)[1] for mode in modes])
     mass = np.exp(np.minimum(values - values.max() + 0.5 * (logdets - logdets[0]), 3.0))

@@ -24,7 +24,10 @@ _SLOWNESS = 0.2
 _BEAM = 24
 _STARTS = 6
 _RUNGS = 5
+_SEEDED = 12
 _MAX_MODES = 12
+# Log prior of what a prior forbids, while cells are ranked: their centre is not all they hold.
+_IMPOSSIBLE = -1000.0
 _MIN_RADIUS_KM = 1.0
 # Steps of the coarse times, and how far apart in depth receivers may be that share them.
 _COARSE_STEP_KM = 1.0
@@ -75,7 +78,7 @@ class Problem:
             self.tables, self.coarse, self.obs, self.errors, nodes, radius_km, guess
         )
         if self.prior is not None:
-            out[:, 0] += self.log_prior(nodes)
+            out[:, 0] += np.maximum(self.log_prior(nodes), _IMPOSSIBLE)
         return out
 
 
@@ -141,11 +144,11 @@ def beam(problem: Problem) -> tuple[Array, Array, Array]:
     wanted = max(_MIN_RADIUS_KM, 2.0 * float(np.median(problem.obs[1])) / _SLOWNESS)
     while float(np.linalg.norm(half)) > wanted:
         best = np.argsort(-values[:, 0], kind="stable")[: problem.breadth(_BEAM)]
-        centres = split(centres[best], half)
+        centres, guess = split(centres[best], half), np.repeat(values[best, 1], 8)
         half = 0.5 * half
-        values = problem.profile(
-            centres, float(np.linalg.norm(half)), np.repeat(values[best, 1], 8)
-        )
+        values = problem.profile(centres, float(np.linalg.norm(half)), guess)
+        if problem.prior is not None:
+            centres, values = _with_seeds(problem, centres, half, values)
     return centres, half, values
 
 
@@ -158,18 +161,24 @@ def split(centres: Array, half: Array) -> Array:
 def _with_seeds(
     problem: Problem, centres: Array, half: Array, values: Array
 ) -> tuple[Array, Array]:
-    """Add cells where the prior is large: it may be narrower than a coarse cell."""
-    seeds = getattr(problem.prior, "seeds", None)
-    if seeds is None:
+    """Add cells where the prior is large: it may be narrower than a cell."""
+    best = centres[np.argsort(-values[:, 0], kind="stable")[:_SEEDED]]
+    nodes = [np.empty((0, 3))]
+    places: Any = getattr(problem.prior, "seeds", list)()
+    if len(places):
+        depths = np.unique(best[:, 2])
+        repeated = np.repeat(np.asarray(places), len(depths), axis=0)
+        nodes.append(np.column_stack([repeated, np.tile(depths, len(places))]))
+    levels = np.asarray(getattr(problem.prior, "depth_seeds", list)(), float)
+    for known in (best, *nodes[1:]):
+        repeated = np.repeat(known[:, :2], len(levels), axis=0)
+        nodes.append(np.column_stack([repeated, np.tile(levels, len(known))]))
+    more = np.unique(np.concatenate(nodes), axis=0)
+    more = more[np.all((more >= problem.box[0]) & (more <= problem.box[1]), axis=1)]
+    if len(more) == 0:
         return centres, values
-    places = np.asarray(seeds())
-    depths = np.unique(centres[:, 2])
-    nodes = np.array([[e, n, d] for e, n in places for d in depths])
-    nodes = nodes[np.all((nodes >= problem.box[0]) & (nodes <= problem.box[1]), axis=1)]
-    if len(nodes) == 0:
-        return centres, values
-    more = problem.profile(nodes, float(np.linalg.norm(half)))
-    return np.concatenate([centres, nodes]), np.concatenate([values, more])
+    found = problem.profile(more, float(np.linalg.norm(half)))
+    return np.concatenate([centres, more]), np.concatenate([values, found])
 
 
 def _spread(centres: Array, values: Array, half: Array, n: int) -> list[int]:

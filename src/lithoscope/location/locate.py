@@ -243,11 +243,13 @@ def _locate_one(
 def _improve(problem: Problem, modes: list[Mode], answer: Any) -> list[Mode]:
     """Climb from the best draw when it beats the best maximum found (kinks, priors)."""
     best = int(np.argmax(answer.log_posterior))
+    if problem.prior is not None and answer.log_posterior[best] > -np.inf:
+        scale = modes[0].covariance
+        start = Mode(answer.points[best], scale, float(answer.log_posterior[best]))
+        return _search.distinct([_search.polish(problem, start), *modes])
     if answer.log_posterior[best] <= modes[0].value:
         return modes
     mode = _search.climb_from_sample(problem, answer.points[best])
-    if problem.prior is not None:
-        mode = _search.polish(problem, mode)
     return _search.distinct([mode, *modes])
 
 

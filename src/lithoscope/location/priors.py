@@ -76,6 +76,16 @@ class DepthPrior:
         if self.kind == "exponential" and not self.mean_km > 0:
             raise ConfigError(f"depth prior: mean_km = {self.mean_km} must be positive")
 
+    def depth_seeds(self) -> Array:
+        """Return depths where the prior is large, for the search."""
+        if self.kind == "gaussian":
+            return self.mean_km + self.sigma_km * np.linspace(-1.5, 1.5, 5)
+        if self.kind == "exponential":
+            return self.low_km + self.mean_km * np.array([0.1, 0.5, 1.0, 2.0])
+        if not np.isfinite(self.high_km):
+            return np.array([self.low_km])
+        return np.linspace(self.low_km, self.high_km, 7)[1:-1]
+
     def log_density(
         self, easting_km: ArrayLike, northing_km: ArrayLike, depth_km: ArrayLike
     ) -> Array:
@@ -242,6 +252,11 @@ class ProductPrior:
         found = [getattr(part, "seeds", None) for part in self.parts]
         places = [np.asarray(seeds()) for seeds in found if seeds is not None]
         return np.concatenate([np.empty((0, 2)), *places])
+
+    def depth_seeds(self) -> Array:
+        """Return the depths of all parts that have some."""
+        found = [getattr(part, "depth_seeds", None) for part in self.parts]
+        return np.concatenate([np.empty(0), *[np.asarray(f()) for f in found if f is not None]])
 
     def log_density(
         self, easting_km: ArrayLike, northing_km: ArrayLike, depth_km: ArrayLike
