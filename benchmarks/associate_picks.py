@@ -19,11 +19,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "association"))
 
+import italy  # noqa: E402
 from pick_simulator import Simulation, evaluate, simulate  # noqa: E402
 
 from lithoscope.association import Association, associate  # noqa: E402
@@ -86,6 +88,34 @@ def line(program: str, simulation: Simulation, result: Association, seconds: flo
     return f"{program:10s} {n:7d}  {figures}  {seconds:7.2f} s  {n / seconds:6.0f} picks/s"
 
 
+def report_italy(folder: Path) -> None:
+    """Print what is found, what is additional, and what chance alone gives."""
+    picks = italy.read_picks(folder)
+    begin = time.process_time()
+    result = italy.associate_day(folder, picks)
+    seconds = time.process_time() - begin
+    events = result.candidates
+    relocated, real = italy.read_relocated(folder), italy.read_real(folder)
+    print(f"Italy: {len(picks)} picks, {len(events)} events, {seconds:.1f} s CPU")
+    for name, reference in (("hypoDD", relocated), ("REAL", real)):
+        found = italy.matches(reference, events)
+        print(f"{name}: {np.sum(found >= 0)} of {len(reference)} within 3 s and 10 km")
+    extra = np.setdiff1d(np.arange(len(events)), italy.matches(real, events))
+    n = (events["n_p"] + events["n_s"]).to_numpy()
+    residual = result.assignments.merge(events[["event_id"]], on="event_id")
+    rms = residual.groupby("event_id")["residual_s"].agg(lambda r: float(np.sqrt((r**2).mean())))
+    rms = rms.reindex(events["event_id"]).to_numpy()
+    for name, which in (("in REAL", np.setdiff1d(np.arange(len(events)), extra)), ("new", extra)):
+        print(
+            f"{name}: {len(which)} events, picks median {np.median(n[which]):.0f} "
+            f"(10 % {np.quantile(n[which], 0.1):.0f}), rms median {np.median(rms[which]):.2f} s"
+        )
+    for seed in range(2):
+        chance = italy.associate_day(folder, italy.shuffled(picks, seed)).candidates
+        sizes = (chance["n_p"] + chance["n_s"]).tolist()
+        print(f"shuffled day {seed}: {len(chance)} events, picks {sorted(sizes)}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="1,000 picks only")
@@ -103,11 +133,12 @@ def main() -> None:
         print(f"{len(simulation.events)} events in {hours:g} h, one every {gap:.0f} s", flush=True)
         print(line("lithoscope", simulation, *run_ours(simulation)), flush=True)
         if options.pyocto_python:
-            print(line("PyOcto", simulation, *run_pyocto(options.pyocto_python, simulation)), flush=True)
+            print(
+                line("PyOcto", simulation, *run_pyocto(options.pyocto_python, simulation)),
+                flush=True,
+            )
     if options.italy:
-        from italy import report
-
-        report(options.italy)
+        report_italy(options.italy)
 
 
 if __name__ == "__main__":

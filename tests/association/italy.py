@@ -90,7 +90,10 @@ def matches(
         gap = np.abs(t - row.time.value / 1e9)
         near = np.flatnonzero((gap <= time_s) & ~used)
         d, _ = distance_azimuth(
-            row.longitude, row.latitude, events["longitude"].iloc[near], events["latitude"].iloc[near]
+            row.longitude,
+            row.latitude,
+            events["longitude"].iloc[near],
+            events["latitude"].iloc[near],
         )
         near = near[d <= distance_km]
         if near.size:
@@ -110,33 +113,3 @@ def shuffled(picks: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 def associate_day(folder: Path, picks: pd.DataFrame) -> Association:
     return associate(picks, read_stations(folder), read_model(folder))
-
-
-def report(folder: Path) -> None:
-    """Print what is found, what is additional, and what chance alone gives."""
-    import time
-
-    picks = read_picks(folder)
-    begin = time.process_time()
-    result = associate_day(folder, picks)
-    seconds = time.process_time() - begin
-    events = result.candidates
-    relocated, real = read_relocated(folder), read_real(folder)
-    print(f"Italy: {len(picks)} picks, {len(events)} events, {seconds:.1f} s CPU")
-    for name, reference in (("hypoDD", relocated), ("REAL", real)):
-        found = matches(reference, events)
-        print(f"{name}: {np.sum(found >= 0)} of {len(reference)} within 3 s and 10 km")
-    extra = np.setdiff1d(np.arange(len(events)), matches(real, events))
-    n = (events["n_p"] + events["n_s"]).to_numpy()
-    residual = result.assignments.merge(events[["event_id"]], on="event_id")
-    rms = residual.groupby("event_id")["residual_s"].agg(lambda r: float(np.sqrt((r**2).mean())))
-    rms = rms.reindex(events["event_id"]).to_numpy()
-    for name, which in (("in REAL", np.setdiff1d(np.arange(len(events)), extra)), ("new", extra)):
-        print(
-            f"{name}: {len(which)} events, picks median {np.median(n[which]):.0f} "
-            f"(10 % {np.quantile(n[which], 0.1):.0f}), rms median {np.median(rms[which]):.2f} s"
-        )
-    for seed in range(2):
-        chance = associate_day(folder, shuffled(picks, seed)).candidates
-        sizes = (chance["n_p"] + chance["n_s"]).tolist()
-        print(f"shuffled day {seed}: {len(chance)} events, picks {sorted(sizes)}", flush=True)

@@ -73,8 +73,9 @@ def make_picks(
     *,
     hours: float,
     noise: float = 0.3,
+    shares: tuple[float, float] = (0.95, 0.8),
 ) -> pd.DataFrame:
-    """Return picks: each event's nearest stations pick P (95 %) and S (80 %), plus noise."""
+    """Return picks: each event's nearest stations pick P and S, plus noise."""
     projection = LocalProjection(13.0, 42.8)
     se, sn = projection.forward(stations["longitude"], stations["latitude"])
     depth = -stations["elevation_m"].to_numpy() / 1000
@@ -84,7 +85,7 @@ def make_picks(
     rank = distance.argsort(axis=1).argsort(axis=1)
     heard = rank < events["n_stations"].to_numpy()[:, None]
     parts = []
-    for phase, share, sigma in (("P", 0.95, SIGMA_S[0]), ("S", 0.8, SIGMA_S[1])):
+    for phase, share, sigma in zip("PS", shares, SIGMA_S, strict=True):
         event, site = np.nonzero(heard & (rng.random(heard.shape) < share))
         time = travel_time(
             model, phase, distance[event, site], events["depth_km"].to_numpy()[event], depth[site]

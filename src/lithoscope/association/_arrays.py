@@ -74,7 +74,7 @@ def travel_time(net, row, distance_km, depth_km):  # type: ignore[no-untyped-def
 @njit(cache=True)
 def hour_index(picks, time):  # type: ignore[no-untyped-def]
     """Return the line of ``picks.alive`` that holds at a time."""
-    hour = int(math.floor(time / 3600.0)) - picks.first_hour
+    hour = math.floor(time / 3600.0) - picks.first_hour
     return min(max(hour, 0), picks.alive.shape[0] - 1)
 
 

@@ -149,7 +149,12 @@ def _find(
         origins = np.concatenate([origins, new])
         order = np.lexsort(origins.T)
         origins, ranges, chosen, owner = refine(
-            net, grid, rules, onsets.picks, origins[order], np.concatenate([ranges, new_ranges])[order]
+            net,
+            grid,
+            rules,
+            onsets.picks,
+            origins[order],
+            np.concatenate([ranges, new_ranges])[order],
         )
         if turn == 0:
             free = unexplained(onsets.picks.twin, owner)

@@ -23,7 +23,7 @@ from lithoscope.association._arrays import first_at, hour_index, travel_time
 # Annealing of the cell's own spread of travel times, which lets the first steps reach far.
 _ANNEAL = np.array([1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0, 0.0, 0.0, 0.0])
 # Turns at which a candidate whose gains have become too small is given up.
-_CHECKS = (3, 5, 7)
+_CHECKS = (2, 5, 7)
 _P_MAX = np.array([0.3, 0.5, 0.7, 0.85, 0.95])
 _N_RANGES = 8
 _LOG_2PI = math.log(2 * math.pi)
@@ -77,7 +77,30 @@ def solve4(a, b, x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def locate(net, grid, rules, picks, free, origin, spread_s, chosen):  # type: ignore[no-untyped-def]
+def promise(grid, cell, alive, gains):  # type: ignore[no-untyped-def]
+    """Return the gains of the hit rows and the log likelihood of hits and misses.
+
+    Rows within some number of nearest sites are asked, at the best such number; a row is hit
+    if its gain is positive.
+    """
+    total, best, done = 0.0, 0.0, 0
+    hits_p, hits_s, asked_p, asked_s = 0, 0, 0, 0
+    for stage in grid.stages:
+        for site in grid.nearest[cell, done:stage]:
+            p, s = 2 * int(site), 2 * int(site) + 1
+            total += gains[p] + gains[s]
+            hits_p += gains[p] > 0.0
+            hits_s += gains[s] > 0.0
+            asked_p += alive[p]
+            asked_s += alive[s]
+        done = stage
+        missing = grid.entropy[hits_p, asked_p] + grid.entropy[hits_s, asked_s]
+        best = max(best, total + missing)
+    return best
+
+
+@njit(cache=True)
+def locate(net, grid, rules, picks, free, cell, origin, spread_s, chosen):  # type: ignore[no-untyped-def]
     """Move ``origin`` (east, north, depth, time) to the best fit of the free picks.
 
     ``chosen`` (rows,) receives the picks used in the last step; where ``spread_s`` is negative
@@ -88,13 +111,13 @@ def locate(net, grid, rules, picks, free, origin, spread_s, chosen):  # type: ig
     normal = np.zeros((4, 4))
     right = np.zeros(4)
     step = np.zeros(4)
+    gains = np.zeros(chosen.size)
     log_det = 0.0
     limit = 0.25 * max(grid.high[0] - grid.low[0], grid.high[1] - grid.low[1])
     first = 6 if fixed else 0
     for turn in range(first, _ANNEAL.size):
         extra2 = 0.0 if fixed else (spread_s * _ANNEAL[turn]) ** 2
         last = turn == _ANNEAL.size - 1
-        gains = 0.0
         normal[:] = 0.0
         right[:] = 0.0
         for k in range(3):
@@ -114,7 +137,7 @@ def locate(net, grid, rules, picks, free, origin, spread_s, chosen):  # type: ig
             else:
                 i, gain = best_pick(picks, free, row, origin[3] + tt, error2, rules.gate)
                 chosen[row] = i
-                gains += max(gain, 0.0)
+                gains[row] = max(gain, 0.0)
             if i < 0:
                 continue
             s2 = error2 + picks.sigma[i] ** 2
@@ -145,8 +168,10 @@ def locate(net, grid, rules, picks, free, origin, spread_s, chosen):  # type: ig
                 walled = True
         if walled:
             solve4(normal, right, step)
-        if not fixed and turn in _CHECKS and gains < rules.promise_min:
-            return -math.inf
+        if not fixed and turn in _CHECKS:
+            alive = picks.alive[hour_index(picks, origin[3])]
+            if promise(grid, cell, alive, gains) < rules.promise_min:
+                return -math.inf
         scale = min(1.0, limit / max(1e-9, math.hypot(step[0], step[1])))
         for k in range(3):
             origin[k] = min(max(origin[k] + scale * step[k], grid.low[k]), grid.high[k])

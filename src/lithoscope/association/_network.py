@@ -38,7 +38,9 @@ def find_sites(stations: pd.DataFrame) -> Sites:
     places = stations[["longitude", "latitude", "elevation_m"]].to_numpy(float)
     if not np.all(np.isfinite(places)):
         name = stations["station"].iloc[int(np.argmax(~np.isfinite(places).all(axis=1)))]
-        raise StationError(f"station {name} has no coordinates; give longitude, latitude, elevation")
+        raise StationError(
+            f"station {name} has no coordinates; give longitude, latitude, elevation"
+        )
     keys = np.round(places[:, :2], _SITE_DECIMALS)
     order = np.lexsort((places[:, 2], places[:, 1], places[:, 0], keys[:, 1], keys[:, 0]))
     _, first, inverse = np.unique(keys[order], axis=0, return_index=True, return_inverse=True)
@@ -50,9 +52,7 @@ def find_sites(stations: pd.DataFrame) -> Sites:
     return Sites(projection, east, north, -chosen[:, 2] / 1000.0, of_row)
 
 
-def region_of(
-    sites: Sites, settings: AssociationSettings
-) -> tuple[FloatArray, FloatArray]:
+def region_of(sites: Sites, settings: AssociationSettings) -> tuple[FloatArray, FloatArray]:
     """Return the lowest and highest easting, northing and depth (km) of possible sources."""
     spread_e, spread_n = np.ptp(sites.east), np.ptp(sites.north)
     aperture = float(np.hypot(spread_e, spread_n))
@@ -163,6 +163,8 @@ def time_spans(net: Net, grid: Grid, vs: float) -> FloatArray:
 
 def root_starts(times: FloatArray, net: Net, root_s: float) -> FloatArray:
     """Return the starts, multiples of ``root_s`` since 1970, that can hold an origin."""
+    if times.size == 0:
+        return np.empty(0)
     longest = float(net.longest_s) * (1 + 4 * net.error_fraction) + 10.0
     first = np.floor((times - longest) / root_s).astype(np.int64)
     last = np.floor((times + 10.0) / root_s).astype(np.int64)
@@ -174,8 +176,9 @@ def root_starts(times: FloatArray, net: Net, root_s: float) -> FloatArray:
 def smallest_promise(grid: Grid, vp: float, log_hypotheses: float) -> float:
     """Return the promise below which no event can be accepted.
 
-    One sigma of the weakest events is taken as 0.6 of the smallest cells in each direction.
+    One sigma of the weakest events is taken as 0.6 of the smallest cells in each direction, and
+    never so small that it would count against them.
     """
     edge = (grid.high - grid.low) / grid.shape[-1]
     volume = (2 * math.pi) ** 2 * float(np.prod(0.6 * edge)) * 0.6 * float(edge.max()) / vp
-    return max(log_hypotheses - math.log(volume), 1.0)
+    return max(log_hypotheses - max(math.log(volume), 3.0), 1.0)

@@ -135,7 +135,7 @@ def refine(net, grid, rules, picks, origins, ranges):  # type: ignore[no-untyped
                 chosen[e] = kept[e]
                 continue
             given[e] = chosen[e]
-            log_det = locate(net, grid, rules, picks, free, origins[e], -1.0, chosen[e])
+            log_det = locate(net, grid, rules, picks, free, 0, origins[e], -1.0, chosen[e])
             total = score(net, rules, picks, origins[e], chosen[e], gains, ranges[e])
             margins[e] = improbable(grid, rules, chosen[e], total, log_det)
             kept[e] = chosen[e]

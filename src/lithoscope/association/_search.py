@@ -223,7 +223,7 @@ def search(net, grid, rules, picks, free, roots, root_s, spans):  # type: ignore
         spread = 0.0
         for row in range(rows):
             spread = max(spread, float(grid.time_high[cell, row] - grid.time_low[cell, row]))
-        log_det = locate(net, grid, rules, picks, free, origin, 0.3 * spread, chosen)
+        log_det = locate(net, grid, rules, picks, free, cell, origin, 0.3 * spread, chosen)
         if log_det == -math.inf:
             continue
         total = score(net, rules, picks, origin, chosen, gains, reach)
