@@ -17,6 +17,12 @@ from xml.etree.ElementTree import ParseError
 
 import obspy
 from obspy.core.util.obspy_types import ObsPyException
+from obspy.io.gse2.libgse2 import ChksumError, GSEUtiError
+from obspy.io.kinemetrics.evt_base import EvtBaseError
+from obspy.io.nied.knet import KNETException
+from obspy.io.sac.util import SacError
+from obspy.io.seg2.seg2 import SEG2BaseError
+from obspy.io.segy.segy import SEGYError
 
 from lithoscope.errors import DataError
 
@@ -42,6 +48,14 @@ READ_ERRORS = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
+    # These readers of ObsPy raise errors of their own, derived from Exception.
+    SEGYError,
+    SEG2BaseError,
+    SacError,
+    EvtBaseError,
+    KNETException,
+    GSEUtiError,
+    ChksumError,
 )
 
 

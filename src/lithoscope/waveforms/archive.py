@@ -178,11 +178,20 @@ def _shared(station: str, found: list[list[dict[str, Any]]]) -> list[dict[str, A
     return [{**row, "what": station} for row in first]
 
 
+# A file so called is meant to be waveforms, so it is named when it cannot be read.
+_WAVEFORM_SUFFIXES = {
+    *(".mseed", ".miniseed", ".msd", ".ms", ".seed", ".sac", ".gse", ".gse2", ".gcf", ".slist"),
+    *(".sgy", ".segy", ".seg2", ".evt", ".sg2", ".q", ".ah", ".y"),
+}
+
+
 def _foreign_rows(foreign: list[tuple[Path, str]]) -> list[dict[str, Any]]:
     """List unreadable files: each that should have been waveforms, the others by suffix."""
     rows, other = [], Counter[str]()
     for path, reason in foreign:
-        if reason.startswith(("Unknown format", "Cannot open", "Format")) or "empty" in reason:
+        unknown = reason.startswith(("Unknown format", "Cannot open", "Format"))
+        promised = path.suffix.lower() in _WAVEFORM_SUFFIXES
+        if (unknown or "empty" in reason) and not promised:
             other[path.suffix or path.name] += 1
         else:
             rows.append(_problem(path.name, "unreadable", reason, "skipped"))

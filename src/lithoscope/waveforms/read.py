@@ -184,7 +184,7 @@ def _stretch_problem(
         return _problem(run.channel, "dead", f"constant at {value:g}", "masked", low, high)
     detail = f"{len(seen)} stretch(es), {total:.6g} s"
     if name == "missing samples":
-        detail += " not finite, or not in the file as its header says"
+        detail += " not finite (NaN), or not in the file as its header says"
     return _problem(run.channel, name, detail, "treated as a gap", low, high)
 
 
