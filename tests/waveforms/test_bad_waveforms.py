@@ -6,8 +6,8 @@ import gzip
 
 import numpy as np
 import pytest
+from miniseed_files import START_NS, make_trace, noise, save
 
-from conftest import START_NS, make_trace, noise, save
 from lithoscope.errors import DataError
 from lithoscope.waveforms import index_archive, read_records
 

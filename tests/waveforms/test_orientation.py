@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from miniseed_files import START_NS, make_trace, noise, save
 
-from conftest import START_NS, make_trace, noise, save
 from lithoscope.schema import CHANNELS
 from lithoscope.waveforms import index_archive, read_records
 

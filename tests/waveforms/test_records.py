@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from miniseed_files import START_NS, make_trace, noise, save
 
-from conftest import START_NS, make_trace, noise, save
 from lithoscope.errors import DataError
 from lithoscope.waveforms import WaveformSettings, index_archive, read_records
 

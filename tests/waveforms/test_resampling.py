@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from miniseed_files import START_NS
 
-from conftest import START_NS
 from lithoscope.errors import DataError
 from lithoscope.waveforms import Record, resample
 from lithoscope.waveforms.resampling import half_width_s
