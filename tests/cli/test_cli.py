@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 
-def lithoscope(*arguments: str) -> subprocess.CompletedProcess[str]:
+def lithoscope(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "lithoscope", *arguments], capture_output=True, text=True
+        [sys.executable, "-m", "lithoscope", *arguments], capture_output=True, text=True, cwd=cwd
     )
 
 
@@ -32,13 +32,33 @@ def test_no_files(tmp_path: Path) -> None:
     result = lithoscope(
         "run", str(tmp_path / "data"), "-s", str(stations), "-o", str(tmp_path / "run")
     )
-    assert_one_line(result, 1, "no waveform")
+    assert_one_line(result, 1, "no files found", "waveform files")
 
 
 def test_missing_station_option(tmp_path: Path) -> None:
     result = lithoscope("run", str(tmp_path), "-o", str(tmp_path / "run"))
     assert_one_line(result, 1, "--stations")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_misspelt_path_does_not_take_the_output_folder(tmp_path: Path) -> None:
+    stations = tmp_path / "stations.csv"
+    stations.write_text("network,station,longitude,latitude,elevation_m\nXX,A,10,45,0\n")
+    (tmp_path / "data").mkdir()
+    options = ("-s", str(stations), "-o", str(tmp_path / "run"))
+    assert_one_line(lithoscope("run", str(tmp_path / "dta"), *options), 1, "no such file")
+    assert_one_line(lithoscope("run", str(tmp_path / "data"), *options), 1, "no files found")
+
+
+def test_a_missing_reference_is_refused_before_the_work(tmp_path: Path) -> None:
+    options = ("-s", "stations.csv", "-o", str(tmp_path / "run"), "--reference", "none.xml")
+    assert_one_line(lithoscope("run", str(tmp_path), *options), 1, "none.xml")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_table_names_the_command_that_writes_it(tmp_path: Path) -> None:
+    result = lithoscope("associate", str(tmp_path), "-s", "stations.csv")
+    assert_one_line(result, 1, "no picks.csv", "lithoscope pick")
 
 
 def test_unknown_key_names_the_nearest(tmp_path: Path) -> None:
@@ -71,8 +91,10 @@ def test_config_prints_every_group() -> None:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo") / "run"
-    result = lithoscope("demo", "--output", str(folder), "--json")
+    above = tmp_path_factory.mktemp("demo")
+    folder = above / "run"
+    # A relative name, as a user types it: what the run keeps must hold from any other folder.
+    result = lithoscope("demo", "--output", "run", "--json", cwd=above)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["events"] >= 3
     return folder
@@ -122,3 +144,8 @@ def test_check_names_what_is_there(demo: Path) -> None:
     assert result.returncode == 0, result.stderr
     for station in ("BW.UH1..SH", "BW.UH4..EH"):
         assert station in result.stdout
+    assert "a run would use 4 of 4 stations" in result.stdout
+    assert "there would be no magnitudes" in result.stdout
+    bare = lithoscope("check", *sources)
+    assert "a run would use 0 of 4 stations" in bare.stdout
+    assert "--stations FILE" in bare.stdout

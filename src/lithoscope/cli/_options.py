@@ -12,7 +12,7 @@ import typer
 from lithoscope.catalog import read_table, write_table
 from lithoscope.errors import ConfigError, DataError, StationError
 from lithoscope.pipeline.settings import RunSettings, load_settings, parse_assignments
-from lithoscope.schema import Schema
+from lithoscope.schema import ARRIVALS, ASSIGNMENTS, EVENTS, PICKS, Schema
 
 Sources = Annotated[
     list[Path], typer.Argument(metavar="DATA...", help="Folders or files of continuous data.")
@@ -38,6 +38,13 @@ Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Folder of tables: picks, assignments, events ...")
 ]
 SUFFIXES = (".csv", ".parquet")
+_EXPORT = "`lithoscope export RUN --format csv` writes the tables of a run"
+_MADE_BY = {
+    PICKS.name: f"`lithoscope pick` writes it, and {_EXPORT}",
+    ASSIGNMENTS.name: "`lithoscope associate` writes it",
+    EVENTS.name: f"`lithoscope locate` writes it, and {_EXPORT}",
+    ARRIVALS.name: f"`lithoscope locate` writes it, and {_EXPORT}",
+}
 
 
 def settings_from(
@@ -66,7 +73,9 @@ def load(folder: Path, schema: Schema) -> pd.DataFrame:
         path = folder / f"{schema.name}{suffix}"
         if path.exists():
             return read_table(path, schema)
-    raise DataError(f"'{folder}' has no {schema.name}.csv or {schema.name}.parquet")
+    raise DataError(
+        f"'{folder}' has no {schema.name}.csv or {schema.name}.parquet; {_MADE_BY[schema.name]}"
+    )
 
 
 def save(folder: Path, schema: Schema, table: pd.DataFrame, form: str) -> None:
@@ -82,12 +91,12 @@ def show(value: Any, as_json: bool, text: str) -> None:
 
 
 def catalogue_text(events: pd.DataFrame) -> str:
-    """Return the catalogue as a table for the terminal; +- is 1 sigma."""
+    """Return the catalogue as a table for the terminal, with a legend."""
     if events.empty:
         return "no events"
     lines = [
-        "time (UTC)               longitude  latitude  depth km     +- km (E N Z)      "
-        "magnitude      P  S  gap  "
+        "time (UTC)               longitude  latitude  depth km    +- km (E, N, depth)  "
+        "magnitude      P  S  gap"
     ]
     e: Any
     for e in events.sort_values("time").itertuples():
@@ -100,7 +109,15 @@ def catalogue_text(events: pd.DataFrame) -> str:
         lines.append(
             f"{e.time:%Y-%m-%dT%H:%M:%S.%f}"[:-3]
             + f"  {e.longitude:9.4f} {e.latitude:9.4f} {e.depth_km:9.1f}  "
-            + f"{e.east_sigma_km:6.1f}{e.north_sigma_km:6.1f}{e.depth_sigma_km:6.1f}   "
+            + f"{e.east_sigma_km:6.1f}{e.north_sigma_km:6.1f}{e.depth_sigma_km:6.1f}    "
             + f"{size:16s}{e.n_p:3d}{e.n_s:3d} {e.azimuthal_gap_deg:4.0f}{note}"
         )
+    lines += [
+        "+-: 1 sigma; P, S: arrivals used; gap: largest angle without a station, degrees; "
+        "ambiguous: several",
+        "places explain the picks, or the region is wider than the network",
+    ]
+    reasons = events.loc[events["magnitude"].isna(), "magnitude_reason"].value_counts()
+    for reason, n in reasons[reasons.index != ""].head(3).items():
+        lines.append(f"no magnitude for {n} event{'s' if n > 1 else ''}: {reason}")
     return "\n".join(lines)

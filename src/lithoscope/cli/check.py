@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from lithoscope.cli._options import (
     Assignments,
     ConfigFile,
@@ -13,6 +15,19 @@ from lithoscope.cli._options import (
 )
 from lithoscope.pipeline import check
 
+_TITLES = {
+    "station": "station",
+    "channels": "comp.",
+    "sampling_rate_hz": "rate Hz",
+    "starttime": "first sample",
+    "endtime": "last sample",
+    "available_percent": "there %",
+    "n_gaps": "gaps",
+    "amplitudes": "amplitude by",
+    "used": "used",
+    "reason": "why not",
+}
+
 
 def command(
     data: Sources,
@@ -23,14 +38,28 @@ def command(
 ) -> None:
     """What is there, what is unusable and why, and what a run would use and skip."""
     overview, problems = check(data, stations, settings_from(config, setting))
-    text = overview.to_string(index=False)
-    if len(problems):
-        columns = ["what", "problem", "detail", "action"]
-        text += "\n\n" + problems[columns].to_string(index=False)
-    else:
-        text += "\n\nno problems found"
     value = {
         "stations": overview.to_dict("records"),
         "problems": problems.to_dict("records"),
     }
-    show(value, as_json, text)
+    show(value, as_json, check_text(overview, problems, with_stations=bool(stations)))
+
+
+def check_text(overview: pd.DataFrame, problems: pd.DataFrame, *, with_stations: bool) -> str:
+    """Return the check for the terminal: stations, problems, and what a run would use."""
+    table = overview[list(_TITLES)].rename(columns=_TITLES)
+    for column in ("first sample", "last sample"):
+        table[column] = pd.to_datetime(table[column], utc=True).dt.strftime("%Y-%m-%d %H:%M:%S")
+    table["used"] = ["yes" if used else "no" for used in overview["used"]]
+    lines = [table.to_string(index=False), ""]
+    if len(problems):
+        columns = ["what", "problem", "detail", "action"]
+        lines.append(problems[columns].to_string(index=False))
+    else:
+        lines.append("no problems found")
+    lines += ["", f"a run would use {int(overview['used'].sum())} of {len(overview)} stations"]
+    if not with_stations:
+        lines.append("no station file was given, so no coordinates are known: --stations FILE")
+    elif not (overview["amplitudes"] != "none").any():
+        lines.append("no station has a response or a gain, so there would be no magnitudes")
+    return "\n".join(lines)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lithoscope.catalog import read_reference
 from lithoscope.cli._options import (
     Assignments,
     ConfigFile,
@@ -29,7 +30,10 @@ def command(
     config: ConfigFile = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Run directory.")] = Path("run"),
     model: Model = "",
-    workers: Annotated[int, typer.Option(help="Processes.", min=0)] = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes, one thread each; default engine.workers (2).", min=1),
+    ] = None,
     reference: Annotated[
         Path | None, typer.Option(help="Catalogue to compare with in the report.")
     ] = None,
@@ -37,6 +41,8 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Continuous data to a catalogue with exports and report; run again to resume."""
+    if reference is not None:
+        read_reference(reference)  # refuse a wrong one before the work, not after it
     engine = {"workers": workers} if workers else {}
     settings = settings_from(config, setting, model, engine=engine)
     result = run(
@@ -54,4 +60,9 @@ def command(
         "problems": len(result.catalog.problems),
         "seconds": round(result.seconds, 1),
     }
-    show(summary, as_json, catalogue_text(result.catalog.events))
+    lines = [catalogue_text(result.catalog.events), ""]
+    if settings.output.report:
+        lines.append(f"report:  {result.path / 'report.html'}")
+    if settings.output.exports:
+        lines.append(f"exports: {result.path / 'exports'}")
+    show(summary, as_json, "\n".join(lines))

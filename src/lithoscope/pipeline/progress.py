@@ -52,7 +52,7 @@ class Terminal:
         self._log = log
 
     def say(self, message: str) -> None:
-        self.console.print(message, markup=False)
+        self.console.print(message, markup=False, soft_wrap=True)
         if self._log is not None:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             self._log.write(f"{stamp} {message}\n")

@@ -19,7 +19,12 @@ from lithoscope.pipeline.engine import LocalEngine
 from lithoscope.pipeline.prior import build_prior
 from lithoscope.pipeline.progress import Reporter, Silent
 from lithoscope.pipeline.rundir import RunDirectory, write_parquet
-from lithoscope.pipeline.settings import ModelSettings, RunSettings, render_toml
+from lithoscope.pipeline.settings import (
+    ModelSettings,
+    RunSettings,
+    absolute_paths,
+    render_toml,
+)
 from lithoscope.pipeline.stages import (
     ArchiveReader,
     Context,
@@ -79,7 +84,7 @@ def run(
     LithoscopeError
         With one line that says what to change; finished work is kept.
     """
-    settings = settings or RunSettings()
+    settings = absolute_paths(settings or RunSettings())
     reporter = reporter or Silent()
     started = time.monotonic()
     directory = RunDirectory(output)
@@ -93,7 +98,7 @@ def run(
         }
         directory.write_marker({"status": "running", **about})
         directory.write_text("config.toml", render_toml(settings))
-        reporter.say(f"reading {', '.join(map(str, sources))}")
+        reporter.say(f"reading {_named(sources)}")
         context, problems = _prepare(directory, sources, stations, settings, reporter)
         catalog = _stages(context, problems)
         _publish(context, catalog, reference)
@@ -109,10 +114,19 @@ def run(
 
 def _check_same_sources(directory: RunDirectory, names: list[str]) -> None:
     before = directory.read_marker().get("sources")
-    if before is not None and before != names:
+    # A run that failed before it picked anything (a misspelt path) has nothing to protect.
+    begun = (directory.path / "work").exists() or (directory.path / STORE_NAME).exists()
+    if begun and before is not None and before != names:
         raise DataError(
-            f"'{directory.path}' holds a run on {before}; choose another --output for {names}"
+            f"'{directory.path}' holds a run on {_named(before)}; choose another --output for "
+            f"{_named(names)}"
         )
+
+
+def _named(sources: Sequence[Path | str]) -> str:
+    """Name one source, or the first of several."""
+    more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+    return f"{sources[0]}{more}" if len(sources) else "nothing"
 
 
 def _prepare(

@@ -72,6 +72,19 @@ class RunSettings(Settings):
     engine: EngineSettings = Field(EngineSettings(), description="Processes.")
 
 
+_PATHS = (("model", "path"), ("prior", "map_path"))
+
+
+def absolute_paths(settings: RunSettings) -> RunSettings:
+    """Return the settings with absolute file names, so that they hold in any folder."""
+    changed = {}
+    for name, key in _PATHS:
+        group = getattr(settings, name)
+        if path := getattr(group, key):
+            changed[name] = group.model_copy(update={key: str(Path(path).resolve())})
+    return settings.model_copy(update=changed)
+
+
 def load_settings(path: Path | None, overrides: Mapping[str, Any] | None = None) -> RunSettings:
     """Read a TOML file, apply overrides (nested mapping), and validate.
 
@@ -90,7 +103,7 @@ def load_settings(path: Path | None, overrides: Mapping[str, Any] | None = None)
             raise ConfigError(f"configuration '{path}' cannot be read: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"configuration '{path}' is no valid TOML: {error}") from None
-        for group, key in (("model", "path"), ("prior", "map_path")):
+        for group, key in _PATHS:
             name = values.get(group, {}).get(key)
             if name:
                 values[group][key] = str(path.parent / name)

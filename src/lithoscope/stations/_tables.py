@@ -175,7 +175,7 @@ def _elevation_factor(
     if unit is None:
         raise StationError(
             f"{path.name}: column '{original}' has no unit; rename it elevation_m or elevation_km, "
-            "or set elevation_unit to 'm' or 'km'"
+            "or set elevation_unit to 'm' or 'km' (--set stations.elevation_unit=m)"
         )
     return 1000.0 if unit == "km" else 1.0
 
