@@ -264,13 +264,22 @@ def polish(problem: Problem, mode: Mode) -> Mode:
     return Mode(point, mode.covariance, value)
 
 
-def coarse_times(tables: TravelTimeTables) -> CoarseTimes:
-    """Tabulate the coarse times that rank cells."""
+def band_depths(receiver_depths: Array) -> tuple[Array, NDArray[np.int64]]:
+    """Return the depths (km) that stand for receivers in the coarse times, and each one's band.
+
+    They are multiples of a fixed step, so that other stations change no answer.
+    """
+    bands = np.round(receiver_depths / _BAND_KM).astype(np.int64)
+    depths, band = np.unique(bands, return_inverse=True)
+    return np.asarray(depths * _BAND_KM, float), band.astype(np.int64)
+
+
+def coarse_times(tables: TravelTimeTables, band: NDArray[np.int64]) -> CoarseTimes:
+    """Tabulate the coarse times; the tables' receivers from ``len(band)`` on are the bands."""
     step = _COARSE_STEP_KM
-    bands = np.round(tables.receiver_depth_km / _BAND_KM).astype(int)
-    _, first, band = np.unique(bands, return_index=True, return_inverse=True)
+    first = np.arange(len(band), len(tables.receiver_depth_km))
     n_depth = int(np.ceil((tables.max_depth_km - tables.min_depth_km) / step)) + 1
     n_distance = int(np.ceil(tables.max_distance_km / step)) + 1
     times = np.empty((2, len(first), max(n_depth, 2), n_distance), np.float32)
     _kernels.fill_coarse(tables.arrays, first, tables.min_depth_km, step, times)
-    return CoarseTimes(times, band.astype(np.int64), np.array([tables.min_depth_km, step]))
+    return CoarseTimes(times, band, np.array([tables.min_depth_km, step]))

@@ -118,8 +118,10 @@ def locate(
         else:
             located.append((event, *_region(event, model, settings)))
     if located:
-        tables = _tables(model, observed.receiver_depths, [box for _, _, box in located], settings)
-        coarse = coarse_times(tables)
+        depths, band = _search.band_depths(observed.receiver_depths)
+        receivers = np.concatenate([observed.receiver_depths, depths])
+        tables = _tables(model, receivers, [box for _, _, box in located], settings)
+        coarse = coarse_times(tables, band)
         for event, projection, box in located:
             row, columns, draws, found = _locate_one(
                 event, projection, box, tables, coarse, settings, prior, keep_samples
