@@ -23,7 +23,7 @@ from lithoscope.association import Association, AssociationSettings, associate
 from lithoscope.errors import ConfigError, DataError, StationError
 from lithoscope.geo import distance_azimuth
 
-FEW = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def events_at(rows: list[tuple[float, float, float, float, int]]) -> pd.DataFrame:
