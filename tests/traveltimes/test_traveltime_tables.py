@@ -114,7 +114,20 @@ def test_nan_outside_the_domain():
 
 def test_receivers_at_one_depth_share_a_row():
     tables = build_tables(builtin_model("constant"), [-0.5, -1.0, -0.50001], **DOMAIN)
-    assert tables.arrays.row.tolist() == [1, 0, 1]
+    assert tables.arrays.direct.shape[1] == 2
+    times = tables.times("P", [0, 1, 2], 10.0, 5.0)
+    assert times[0] == times[2] < times[1]
+
+
+def test_times_to_a_receiver_do_not_depend_on_the_others():
+    model = random_model(3)
+    alone = build_tables(model, [-0.77], **DOMAIN)
+    among = build_tables(model, [-2.1, -0.77, 0.2, -0.3], **DOMAIN)
+    rng = np.random.default_rng(0)
+    x, z = rng.uniform(0, 200, 2000), rng.uniform(-1, 40, 2000)
+    for phase in "PS":
+        one, other = alone.times(phase, 0, x, z), among.times(phase, 1, x, z)
+        np.testing.assert_array_equal(one, other)
 
 
 def test_building_is_deterministic():

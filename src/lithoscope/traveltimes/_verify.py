@@ -15,8 +15,8 @@ from lithoscope.traveltimes.models import PHASES, Profile
 if TYPE_CHECKING:
     from lithoscope.traveltimes.tables import TravelTimeTables
 
-_N_ANYWHERE = 12  # random distances per cell and phase
-_N_GRAZING = 6  # distances around that where the direct ray grazes, per cell and phase
+_N_ANYWHERE = 16  # random distances per cell and phase
+_N_GRAZING = 16  # distances around that where the direct ray grazes, per cell and phase
 _N_NEAR = 6  # distances comparable with the difference in depth
 
 
@@ -43,7 +43,7 @@ def cell_errors(
     distances like the difference in depth, and anywhere.
     """
     rng = np.random.default_rng(seed)  # the check draws at random, the tables do not
-    node = tables.arrays.node
+    node = tables.depth_nodes_km
     n_cells, n = len(cells), _N_ANYWHERE + _N_GRAZING + _N_NEAR
     receivers = tables.receiver_depth_km
     worst = np.zeros(n_cells)

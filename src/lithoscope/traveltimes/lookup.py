@@ -25,107 +25,94 @@ from numpy.typing import NDArray
 class TableArrays(NamedTuple):
     """Arrays of `TravelTimeTables` for `lookup`; phase 0 is P, 1 is S.
 
+    Small tables are laid end to end in two arrays, because Numba counts a reference for every
+    array taken out of a tuple, which would cost more than the arithmetic.
+
     Attributes
     ----------
-    row : (n_receivers,) int32
-        Row of each receiver; receivers at one depth share a row.
-    row_depth : (n_rows,) float64
-        Receiver depth, km.
-    row_cell : (n_rows,) int32
-        Depth cell that holds the receiver, -1 if none.
-    row_slowness : (2, n_rows) float64
-        1 / velocity at the receiver, s/km.
-    node : (n_nodes,) float64
-        Depth nodes, km; interfaces are held between two nodes 2e-7 km apart.
-    depth_bin : (n_bins,) int32
-        Depth cell at the upper edge of equal depth bins.
+    layout : int32
+        `N_HEADER` numbers (positions below), then: row of each receiver (receivers at one depth
+        share one), depth cell that holds each row's receiver (-1 if none), depth cell at the
+        upper edge of equal depth bins.
+    real : float64
+        Per row: depth (km). Per phase and row: 1 / velocity at the receiver (s/km). Depth nodes
+        (km; interfaces lie between two nodes 2e-7 km apart) and 1 / width of the cells. Per phase
+        and level: slowness (s/km), falling. Per phase, row and level: time (s), then smallest
+        distance (km). The same per phase, node and level.
     direct : (2, n_rows, n_nodes, n_w) float32
         Time over straight distance, s/km, of paths between source and receiver, at equal steps
         of w = X / (X + |dz|) from 0 to 1.
-    level_slowness : (2, n_levels) float64
-        Slowness along each level, falling.
-    node_time, node_distance : (2, n_nodes, n_levels) float64
-        Source term (s) and smallest distance (km) of each level.
-    row_time, row_distance : (2, n_rows, n_levels) float64
-        The same for the receivers.
     window : (2, n_rows, n_nodes - 1, n_x, 2) uint16
         First level and one past the last that can win, in bins of sqrt(distance).
-    limits : (3,) float64
-        Largest distance, smallest and largest depth, km.
+    limits : (5,) float64
+        Largest distance, smallest and largest depth, km; depth bins per km; (distance bins)^2
+        per km.
     """
 
-    row: NDArray[np.int32]
-    row_depth: NDArray[np.float64]
-    row_cell: NDArray[np.int32]
-    row_slowness: NDArray[np.float64]
-    node: NDArray[np.float64]
-    depth_bin: NDArray[np.int32]
+    layout: NDArray[np.int32]
+    real: NDArray[np.float64]
     direct: NDArray[np.float32]
-    level_slowness: NDArray[np.float64]
-    node_time: NDArray[np.float64]
-    node_distance: NDArray[np.float64]
-    row_time: NDArray[np.float64]
-    row_distance: NDArray[np.float64]
     window: NDArray[np.uint16]
     limits: NDArray[np.float64]
 
 
-@njit(cache=True, inline="always")
-def _cell(t: TableArrays, z: float) -> int:
-    n_bins = t.depth_bin.size
-    i = int((z - t.limits[1]) / (t.limits[2] - t.limits[1]) * n_bins)
-    j = t.depth_bin[min(max(i, 0), n_bins - 1)]
-    while j < t.node.size - 2 and z >= t.node[j + 1]:
-        j += 1
-    return j
+N_HEADER = 12
+# Positions in the header: sizes, then where each part starts in ``index`` or ``real``.
+N_ROWS, N_NODES, N_LEVELS, N_BINS = 0, 1, 2, 3
+AT_CELL, AT_BIN = 4, 5
+AT_SLOWNESS, AT_NODE, AT_LEVEL, AT_ROW_TERM, AT_NODE_TERM = 6, 7, 8, 9, 10
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _direct(
-    t: TableArrays, phase: int, row: int, j: int, x: float, z: float
+    corner: tuple[float, float, float, float],
+    f: float,
+    n: int,
+    depths: tuple[float, float, float, float],
+    s_r: float,
+    here: bool,
+    x: float,
+    z: float,
 ) -> tuple[float, float, float]:
-    """Return (time, dt/dx, dt/dz) of the path between source and receiver."""
-    r = t.row_depth[row]
+    """Return (time, dt/dx, dt/dz) of the path between source and receiver.
+
+    ``corner`` holds the table around (w, z), ``depths`` receiver, nodes and 1 / width; ``here``
+    says that the receiver lies in this cell.
+    """
+    r, za, zb, per_h = depths
+    s0, s1, q0, q1 = corner
     dz = z - r
     sign = 1.0 if dz >= 0.0 else -1.0
     a = abs(dz)
-    if x + a <= 1e-12:
-        return 0.0, t.row_slowness[phase, row], 0.0
-    n = t.direct.shape[3] - 1
     inverse = 1.0 / (x + a)
-    w = x * inverse
-    i = min(int(w * n), n - 1)
-    f = w * n - i
-    za, zb = t.node[j], t.node[j + 1]
-    s0, s1 = t.direct[phase, row, j, i], t.direct[phase, row, j, i + 1]
-    q0, q1 = t.direct[phase, row, j + 1, i], t.direct[phase, row, j + 1, i + 1]
     sa, sb = s0 + f * (s1 - s0), q0 + f * (q1 - q0)
     sa_w, sb_w = (s1 - s0) * n, (q1 - q0) * n
-    if j == t.row_cell[row]:  # one of the nodes is on the far side: interpolate to the receiver
-        s_r = t.row_slowness[phase, row]
+    if here:  # one of the nodes is on the far side: interpolate to the receiver
         if dz >= 0.0:
             h, s_end, s_end_w = zb - r, sb, sb_w
         else:
             h, s_end, s_end_w = r - za, sa, sa_w
-        g = a / h if h > 0.0 else 0.0
+        per_h = 1.0 / h if h > 0.0 else 0.0
+        g = a * per_h
         s = s_r + g * (s_end - s_r)
         s_w = g * s_end_w
-        s_z = sign * (s_end - s_r) / h if h > 0.0 else 0.0
+        s_z = sign * (s_end - s_r) * per_h
     else:  # time at constant w is linear in depth where the medium is uniform
-        h = zb - za
-        g = (z - za) / h
+        per_a = 1.0 / a
+        g = (z - za) * per_h
         da, db = abs(za - r), abs(zb - r)
-        wa, wb = (1.0 - g) * da / a, g * db / a
+        wa, wb = (1.0 - g) * da * per_a, g * db * per_a
         s = wa * sa + wb * sb
         s_w = wa * sa_w + wb * sb_w
-        s_z = ((db * sb - da * sa) / h - s * sign) / a
+        s_z = ((db * sb - da * sa) * per_h - s * sign) * per_a
     line = math.sqrt(x * x + a * a)
     w_x = a * inverse * inverse
     w_z = -x * sign * inverse * inverse
-    return line * s, x / line * s + line * s_w * w_x, dz / line * s + line * (s_w * w_z + s_z)
+    part = s / line
+    return line * s, x * part + line * s_w * w_x, dz * part + line * (s_w * w_z + s_z)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def lookup(
     t: TableArrays, phase: int, receiver: int, distance_km: float, depth_km: float
 ) -> tuple[float, float, float]:
@@ -147,28 +134,50 @@ def lookup(
     time_s, dt_ddistance_s_per_km, dt_ddepth_s_per_km
         NaN outside the tables (distance above the largest or negative, depth outside the range).
     """
+    layout, real, direct, window, limits = t
     x, z = distance_km, depth_km
-    if not (0.0 <= x <= t.limits[0] and t.limits[1] <= z <= t.limits[2]):
-        return np.nan, np.nan, np.nan
-    row = t.row[receiver]
-    j = _cell(t, z)
-    time, t_x, t_z = _direct(t, phase, row, j, x, z)
-    n_x = t.window.shape[3]
-    b = min(int(math.sqrt(x / t.limits[0]) * n_x), n_x - 1)
-    first, last = t.window[phase, row, j, b, 0], t.window[phase, row, j, b, 1]
-    if first < last:
-        h = t.node[j + 1] - t.node[j]
-        f = (z - t.node[j]) / h
-        for k in range(first, last):
-            reach = t.node_distance[phase, j, k]
-            reach += f * (t.node_distance[phase, j + 1, k] - reach)
-            if x < reach + t.row_distance[phase, row, k]:
-                continue
-            ta, tb = t.node_time[phase, j, k], t.node_time[phase, j + 1, k]
-            p = t.level_slowness[phase, k]
-            tau = p * x + t.row_time[phase, row, k] + ta + f * (tb - ta)
-            if tau < time:
-                time, t_x, t_z = tau, p, (tb - ta) / h
+    time, t_x, t_z = np.nan, np.nan, np.nan
+    if 0.0 <= x <= limits[0] and limits[1] <= z <= limits[2]:
+        n_rows, n_nodes, n_levels = layout[N_ROWS], layout[N_NODES], layout[N_LEVELS]
+        row = layout[N_HEADER + receiver]
+        node = layout[AT_NODE]
+        j = layout[layout[AT_BIN] + min(int((z - limits[1]) * limits[3]), layout[N_BINS] - 1)]
+        while j < n_nodes - 2 and z >= real[node + j + 1]:
+            j += 1
+        za, per_h = real[node + j], real[node + n_nodes + j]
+        depths = (real[row], za, real[node + j + 1], per_h)
+        s_r = real[layout[AT_SLOWNESS] + phase * n_rows + row]
+        reach = x + abs(z - depths[0])
+        if reach > 1e-12:
+            n = direct.shape[3] - 1
+            w = x / reach * n
+            i = min(int(w), n - 1)
+            corner = (
+                direct[phase, row, j, i],
+                direct[phase, row, j, i + 1],
+                direct[phase, row, j + 1, i],
+                direct[phase, row, j + 1, i + 1],
+            )
+            here = j == layout[layout[AT_CELL] + row]
+            time, t_x, t_z = _direct(corner, w - i, n, depths, s_r, here, x, z)
+        else:
+            time, t_x, t_z = 0.0, s_r, 0.0
+        b = min(int(math.sqrt(x * limits[4])), window.shape[3] - 1)
+        first, last = int(window[phase, row, j, b, 0]), int(window[phase, row, j, b, 1])
+        if first < last:
+            f = (z - za) * per_h
+            level = layout[AT_LEVEL] + phase * n_levels
+            at_row = layout[AT_ROW_TERM] + 2 * (phase * n_rows + row) * n_levels
+            at_node = layout[AT_NODE_TERM] + 2 * (phase * n_nodes + j) * n_levels
+            for k in range(first, last):
+                above = at_node + 2 * k
+                below = above + 2 * n_levels
+                least = real[above + 1] + f * (real[below + 1] - real[above + 1])
+                if x >= least + real[at_row + 2 * k + 1]:
+                    p, step = real[level + k], real[below] - real[above]
+                    via = p * x + real[at_row + 2 * k] + real[above] + f * step
+                    if via < time:
+                        time, t_x, t_z = via, p, step * per_h
     return time, t_x, t_z
 
 

@@ -17,13 +17,27 @@ from lithoscope.traveltimes._levels import (
     level_terms,
 )
 from lithoscope.traveltimes._verify import cell_errors
-from lithoscope.traveltimes.lookup import TableArrays, lookup_many
+from lithoscope.traveltimes.lookup import (
+    AT_BIN,
+    AT_CELL,
+    AT_LEVEL,
+    AT_NODE,
+    AT_NODE_TERM,
+    AT_ROW_TERM,
+    AT_SLOWNESS,
+    N_HEADER,
+    TableArrays,
+    lookup_many,
+)
 from lithoscope.traveltimes.models import PHASES, Profile, VelocityModel
 
 _RECEIVER_ROUNDING_KM = 1e-4  # receivers within 5 cm share a row
 _N_DISTANCE_BINS = 96
 _N_DEPTH_BINS = 2048
 _ATTEMPTS = 7
+# The grid is made for these receivers, so that times to one receiver do not depend on the others:
+# from 3 km above to 1 km below sea level, off round numbers.
+_REFERENCE_KM = np.arange(12, dtype=float) * 0.3613 - 2.9137
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,8 @@ class TravelTimeTables:
         Largest error met among random points when they were built.
     arrays
         What `lookup` takes inside Numba code.
+    depth_nodes_km
+        Depths at which times are held.
     """
 
     model: VelocityModel
@@ -54,6 +70,7 @@ class TravelTimeTables:
     tolerance_s: float
     error_s: float
     arrays: TableArrays
+    depth_nodes_km: NDArray[np.float64]
 
     def times(
         self, phase: str, receiver: ArrayLike, distance_km: ArrayLike, depth_km: ArrayLike
@@ -83,6 +100,15 @@ class TravelTimeTables:
         return time, t_x, t_z
 
 
+@dataclass(frozen=True)
+class _Grid:
+    """Depth nodes, largest step of levels below them (km), and steps of w."""
+
+    node: NDArray[np.float64]
+    scale: float
+    n_w: int
+
+
 def build_tables(
     model: VelocityModel,
     receiver_depth_km: ArrayLike,
@@ -106,7 +132,8 @@ def build_tables(
         Range of source depths; receivers may lie outside it.
     tolerance_s
         Largest allowed difference from exact rays; the tables are refined until random points
-        agree within it.
+        agree within it. The refinement follows the model and the domain, not the receivers,
+        unless they lie far from -3 to 1 km: times to a receiver do not depend on the others.
 
     Raises
     ------
@@ -115,41 +142,61 @@ def build_tables(
     """
     receivers = np.atleast_1d(np.asarray(receiver_depth_km, float)).ravel()
     _check_domain(receivers, max_distance_km, min_depth_km, max_depth_km, tolerance_s)
-    rounded = np.round(receivers / _RECEIVER_ROUNDING_KM) * _RECEIVER_ROUNDING_KM
-    rows, row = np.unique(rounded, return_inverse=True)
     profiles = (model.profile("P"), model.profile("S"))
     node = depth_nodes(profiles, min_depth_km, max_depth_km, tolerance_s, 1.0)
-    scale, n_w, worst = 1.0, 193, np.inf
-    error = np.zeros(len(node) - 1)
+    grid = _Grid(node, 1.0, 193)
+    limit = float(max_distance_km)
+    grid, _ = _refine(model, _REFERENCE_KM, grid, limit, tolerance_s, 0.65)
+    # Seldom a step more: only receivers unlike the reference ones can ask for it.
+    _, tables = _refine(model, receivers, grid, limit, tolerance_s, 1.0)
+    return tables
+
+
+def _refine(
+    model: VelocityModel,
+    receivers: NDArray[np.float64],
+    grid: _Grid,
+    distance: float,
+    tolerance: float,
+    part: float,
+) -> tuple[_Grid, TravelTimeTables]:
+    """Split cells until random points are within ``part`` of the tolerance."""
+    profiles = (model.profile("P"), model.profile("S"))
+    rounded = np.round(receivers / _RECEIVER_ROUNDING_KM) * _RECEIVER_ROUNDING_KM
+    rows, row = np.unique(rounded, return_inverse=True)
+    done: TravelTimeTables | None = None
+    error = np.zeros(len(grid.node) - 1)
     open_cells = np.arange(len(error))
-    done: TableArrays | None = None
     for attempt in range(_ATTEMPTS):
+        node = grid.node
         tables = TravelTimeTables(
             model,
             receivers,
-            float(max_distance_km),
-            float(min_depth_km),
-            float(max_depth_km),
-            float(tolerance_s),
-            worst,
-            _tabulate(model, rows, row, node, max_distance_km, tolerance_s, scale, n_w, done),
+            distance,
+            float(node[0]),
+            float(node[-1]),
+            float(tolerance),
+            np.nan,
+            _tabulate(model, rows, row, grid, distance, tolerance, done),
+            node,
         )
-        done = tables.arrays
+        done = tables
         error[open_cells] = cell_errors(tables, profiles, open_cells, attempt)
         worst = float(error.max())
-        if worst <= 0.75 * tolerance_s:
-            return replace(tables, error_s=worst)
-        bad = error > 0.5 * tolerance_s
-        middle = (0.5 * (node[:-1] + node[1:]))[bad & (np.diff(node) > 1e-3)]
-        parts = 1 + np.isin(0.5 * (node[:-1] + node[1:]), middle)
-        error, bad = np.repeat(error, parts), np.repeat(bad, parts)
-        open_cells = np.flatnonzero(bad)
-        node = np.sort(np.concatenate([node, middle]))
-        if attempt % 3 == 2:  # what depth cannot mend, distance must
-            scale, n_w = 0.7 * scale, 2 * n_w - 1
+        if worst <= part * tolerance:
+            return grid, replace(tables, error_s=worst)
+        bad = error > 0.5 * tolerance
+        middle = 0.5 * (node[:-1] + node[1:])
+        split = bad & (np.diff(node) > 1e-3)
+        error, open_cells = np.repeat(error, 1 + split), np.flatnonzero(np.repeat(bad, 1 + split))
+        node = np.sort(np.concatenate([node, middle[split]]))
+        finer = attempt % 3 == 2  # what depth cannot mend, distance must
+        grid = _Grid(
+            node, grid.scale * (0.7 if finer else 1.0), 2 * grid.n_w - 1 if finer else grid.n_w
+        )
     raise ModelError(
         f"travel-time tables of model '{model.name}' are off by {worst:.1e} s where "
-        f"{tolerance_s:.1e} s is allowed; allow more or smooth the model"
+        f"{tolerance:.1e} s is allowed; allow more or smooth the model"
     )
 
 
@@ -172,14 +219,13 @@ def _tabulate(
     model: VelocityModel,
     rows: NDArray[np.float64],
     row: NDArray[np.intp],
-    node: NDArray[np.float64],
+    grid: _Grid,
     distance: float,
     tolerance: float,
-    scale: float,
-    n_w: int,
-    done: TableArrays | None,
+    done: TravelTimeTables | None,
 ) -> TableArrays:
     """Fill the arrays; direct times at nodes that ``done`` has are copied."""
+    node, scale, n_w = grid.node, grid.scale, grid.n_w
     profiles = (model.profile("P"), model.profile("S"))
     upper, lower = float(node[0]), float(node[-1])
     top = min(upper, float(rows.min()), float(model.depth_km[0])) - 1.0
@@ -195,9 +241,10 @@ def _tabulate(
     for phase, profile in enumerate(profiles):
         edge, v_top, v_bottom = profile.edge_km, profile.v_top, profile.v_bottom
         new = np.arange(len(node))
-        if done is not None and done.direct.shape[3] == n_w:
-            new = np.flatnonzero(~np.isin(node, done.node))
-            direct[phase][:, np.isin(node, done.node)] = done.direct[phase]
+        if done is not None and done.arrays.direct.shape[3] == n_w:
+            old = np.isin(node, done.depth_nodes_km)
+            new = np.flatnonzero(~old)
+            direct[phase][:, old] = done.arrays.direct[phase]
         fresh = np.empty((len(rows), len(new), n_w), np.float32)
         direct_rows(edge, v_top, v_bottom, rows, node[new], fresh)
         direct[phase][:, new] = fresh
@@ -211,21 +258,35 @@ def _tabulate(
     bins = np.linspace(upper, lower, _N_DEPTH_BINS, endpoint=False)
     start = np.clip(np.searchsorted(node, bins, side="right") - 1, 0, len(node) - 2)
     node_time, node_distance, row_time, row_distance = terms
+    limits = [
+        distance,
+        upper,
+        lower,
+        _N_DEPTH_BINS / (lower - upper),
+        _N_DISTANCE_BINS**2 / distance,
+    ]
+    slow = np.stack([1.0 / p.velocity(rows) for p in profiles])
+    node_time, node_distance, row_time, row_distance = terms
+    real = [
+        rows,
+        slow,
+        np.concatenate([node, 1.0 / np.diff(node), [0.0]]),
+        slowness,
+        np.stack([row_time, row_distance], axis=3),
+        np.stack([node_time, node_distance], axis=3),
+    ]
+    at = np.cumsum([part.size for part in real])[:-1]
+    header = np.zeros(N_HEADER, np.int64)
+    header[:4] = len(rows), len(node), n_levels, len(start)
+    header[AT_CELL] = N_HEADER + len(row)
+    header[AT_BIN] = header[AT_CELL] + len(rows)
+    header[[AT_SLOWNESS, AT_NODE, AT_LEVEL, AT_ROW_TERM, AT_NODE_TERM]] = at
     return TableArrays(
-        row=row.astype(np.int32),
-        row_depth=rows,
-        row_cell=cell.astype(np.int32),
-        row_slowness=np.stack([1.0 / p.velocity(rows) for p in profiles]),
-        node=node,
-        depth_bin=start.astype(np.int32),
+        layout=np.concatenate([header, row, cell, start]).astype(np.int32),
+        real=np.concatenate([part.ravel() for part in real]),
         direct=direct,
-        level_slowness=slowness,
-        node_time=node_time,
-        node_distance=node_distance,
-        row_time=row_time,
-        row_distance=row_distance,
         window=window,
-        limits=np.array([distance, upper, lower], float),
+        limits=np.array(limits, float),
     )
 
 
