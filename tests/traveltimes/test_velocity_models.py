@@ -120,3 +120,14 @@ def test_published_files(real_data, file, layers, top):
     model = read_velocity_model(real_data(folder) / rest)
     assert model.vp_km_s[0] == top
     assert layers is None or len(model.depth_km) == layers
+
+
+def test_nonlinloc_columns_without_the_keyword(tmp_path):
+    rows = "-0.2 3.32 0.0 1.87 0.0 2.7 0.0\n0.8 4.2 0.1 2.36 0.05 2.7 0.0\n"
+    bare, named = tmp_path / "bare.txt", tmp_path / "named.txt"
+    bare.write_text("# model layers\n" + rows)
+    named.write_text("".join(f"LAYER {row}\n" for row in rows.splitlines()))
+    a, b = read_velocity_model(bare), read_velocity_model(named)
+    assert list(a.vp_gradient_per_s) == [0.0, 0.1]
+    for field in ("depth_km", "vp_km_s", "vs_km_s", "vp_gradient_per_s", "vs_gradient_per_s"):
+        assert list(getattr(a, field)) == list(getattr(b, field))

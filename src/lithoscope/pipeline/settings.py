@@ -29,9 +29,10 @@ class ModelSettings(Settings):
 
     name: str = Field("iasp91", description="Name of a built-in velocity model.")
     path: str = Field("", description="File with a velocity model; takes the place of the name.")
-    interpolation: Literal["constant", "linear"] = Field(
-        "constant",
-        description="Velocity between the nodes of a file: constant layers or linear.",
+    interpolation: Literal["constant", "linear"] | None = Field(
+        None,
+        description="Velocity between the rows of a file: constant layers or linear; left out, "
+        "what the format says (constant for CSV, linear for .nd).",
     )
 
 

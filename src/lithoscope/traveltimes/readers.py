@@ -36,7 +36,8 @@ def read_velocity_model(
       (``depth_km,vp_km_s,vs_km_s``, ``Depth,Vp,Vs`` or ``depth,vp,vs``); km and km/s. Columns
       ``vp_grad`` and ``vs_grad`` (km/s per km) make layers with gradients.
     - NonLinLoc control files: lines ``LAYER depth VpTop VpGrad VsTop VsGrad rhoTop rhoGrad``;
-      all other lines are skipped. Gradients are part of the format.
+      all other lines are skipped. Gradients are part of the format. Rows of these seven numbers
+      without the keyword are read alike (``.nd`` rows have six).
     - ``.nd`` tables without a header (depth vp vs ...): nodes with linear velocity between them,
       as TauP defines it; a repeated depth is a jump; words such as ``mantle`` are skipped, and
       reading stops at the first liquid (vs = 0) below a solid, the outer core.
@@ -65,6 +66,7 @@ def read_velocity_model(
         reason = str(error).splitlines()[0]
         raise ModelError(f"velocity model '{path}' cannot be read: {reason}") from None
     header = None
+    lines = [_with_keyword(line) for line in lines]
     layered = any(line.split()[:1] == ["LAYER"] for line in lines)
     if not layered:
         header = _header(lines)
@@ -81,6 +83,18 @@ def read_velocity_model(
             return _build(path, _csv_rows(path, lines, *header), "gradients")
         return _build(path, _csv_rows(path, lines, *header), interpolation or "constant")
     return _build(path, _nd_rows(path, lines), interpolation or "linear")
+
+
+def _with_keyword(line: str) -> str:
+    """Return a bare row of NonLinLoc's seven layer columns as a LAYER line, others as they are."""
+    cells = line.split()
+    if len(cells) != 7:
+        return line
+    try:
+        [float(cell) for cell in cells]
+    except ValueError:
+        return line
+    return f"LAYER {line}"
 
 
 def _split(line: str) -> list[str]:
