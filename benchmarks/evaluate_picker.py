@@ -1,6 +1,7 @@
 """Measure a picker on the labelled traces and on quiet continuous records.
 
-    python benchmarks/evaluate_picker.py [--part test|training] [--least P] [--noise] [--json FILE]
+    python benchmarks/evaluate_picker.py [--small] [--part test|training] [--least P] [--noise]
+                                         [--json FILE]
 
 Prints, for P and S: precision, recall and F1 within 0.1, 0.2 and 0.5 s; the median and the
 median absolute deviation of picked minus labelled time; how often the label lies within one
@@ -188,15 +189,21 @@ def main() -> None:
     parser.add_argument("--part", choices=("test", "training"), default="test")
     parser.add_argument("--least", type=float, default=0.3, help="smallest probability counted")
     parser.add_argument("--noise", action="store_true")
+    parser.add_argument("--small", action="store_true", help="every sixth trace only")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     traces = [t for t in load() if t.training == (options.part == "training")]
+    traces = traces[:: 6 if options.small else 1]
     picker = ClassicalPicker()
     least = options.least
+    picker.pick(to_record(traces[0]))  # load compiled code
     print(
         f"{picker.name}, {options.part} part, {len(traces)} traces, probability {least:g} and more"
     )
+    start = time.process_time()
     picks, labels = collect(picker, traces, least)
+    cpu_s = time.process_time() - start
+    print(f"{cpu_s:.1f} CPU s, {1000 * cpu_s / len(traces):.0f} CPU ms a trace")
     out = report(picks, labels)
     if options.noise:
         out["noise"] = noise(picker)
