@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 from lithoscope.cli import app
@@ -41,6 +42,19 @@ def test_example_configurations_are_valid() -> None:
     assert len(examples) >= 4
     for path in examples:
         assert load_settings(path) != RunSettings()
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    contents = (ROOT / "docs/index.md").read_text()
+    for path in ROOT.glob("docs/*.md"):
+        assert path.name == "index.md" or f"({path.name})" in contents, path.name
+
+
+def test_the_readme_links_to_files_that_exist() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
+    assert len(links) >= 10
+    for link in links:
+        assert (ROOT / link).is_file(), link
 
 
 def test_no_file_of_the_project_names_this_machine() -> None:
