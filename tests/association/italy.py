@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lithoscope.association import Association, associate
+from lithoscope.association import Association, AssociationSettings, associate
 from lithoscope.geo import distance_azimuth
 from lithoscope.schema import pick_id
 from lithoscope.traveltimes import VelocityModel, read_velocity_model
@@ -112,4 +112,6 @@ def shuffled(picks: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def associate_day(folder: Path, picks: pd.DataFrame) -> Association:
-    return associate(picks, read_stations(folder), read_model(folder))
+    # The model falls slowly with depth below 40 km, where tables of travel times fail so far.
+    chosen = AssociationSettings(max_depth_km=40.0)
+    return associate(picks, read_stations(folder), read_model(folder), chosen)

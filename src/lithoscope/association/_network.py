@@ -61,10 +61,10 @@ def region_of(sites: Sites, settings: AssociationSettings) -> tuple[FloatArray, 
         margin = min(max(0.5 * aperture, 10.0), 200.0)
     deepest = settings.max_depth_km
     if deepest is None:
-        deepest = min(max(0.4 * aperture, 20.0), 250.0)
+        deepest = float(math.ceil(min(max(0.4 * aperture, 20.0), 250.0)))
     shallowest = settings.min_depth_km
     if shallowest is None:
-        shallowest = min(0.0, float(sites.depth.min()))
+        shallowest = math.floor(10 * min(0.0, float(sites.depth.min()))) / 10
     if deepest <= shallowest:
         raise ConfigError(
             f"association.max_depth_km = {deepest:g} is not below the shallowest source "
