@@ -18,7 +18,7 @@ demo: $(VENV)/.core
 	$(BIN)/lithoscope demo
 
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check src tests benchmarks docs

@@ -14,9 +14,10 @@ from lithoscope.pipeline import load_settings
 from lithoscope.schema import ASSIGNMENTS, PICKS
 from lithoscope.traveltimes import builtin_model
 
-pytestmark = [pytest.mark.data, pytest.mark.xdist_group("real_runs")]
+pytestmark = pytest.mark.data
 
 
+@pytest.mark.xdist_group("others")
 def test_ridgecrest_against_scsn(real_run, real_data) -> None:
     timed = real_run("ridgecrest")
     catalog = timed.result.catalog
@@ -42,6 +43,7 @@ def test_ridgecrest_against_scsn(real_run, real_data) -> None:
     assert timed.peak_memory_gb < 2.0
 
 
+@pytest.mark.xdist_group("iceland")
 def test_iceland_swarm_against_quakemigrate(real_run, real_data) -> None:
     catalog = real_run("iceland").result.catalog
     reference = read_reference(
@@ -51,6 +53,7 @@ def test_iceland_swarm_against_quakemigrate(real_run, real_data) -> None:
     assert len(found.matched) >= 15
 
 
+@pytest.mark.xdist_group("others")
 def test_aegean_main_event_from_vertical_components(real_run) -> None:
     catalog = real_run("aegean").result.catalog
     near = catalog.events[
@@ -74,6 +77,7 @@ def test_aegean_main_event_from_vertical_components(real_run) -> None:
     assert not burst["pick_id"].isin(catalog.arrivals["pick_id"]).any()
 
 
+@pytest.mark.xdist_group("others")
 @pytest.mark.parametrize("off_s", [3.0, 129.0])
 def test_aegean_location_withstands_a_wrong_pick_at_tyrn(real_run, off_s: float) -> None:
     result = real_run("aegean").result
@@ -101,6 +105,7 @@ def test_aegean_location_withstands_a_wrong_pick_at_tyrn(real_run, off_s: float)
     assert weight.iloc[0] < 0.05
 
 
+@pytest.mark.xdist_group("others")
 def test_le_teil_from_vertical_components(real_run) -> None:
     catalog = real_run("le_teil").result.catalog
     assert len(catalog.events) == 1
@@ -109,6 +114,7 @@ def test_le_teil_from_vertical_components(real_run) -> None:
     assert offset < 5.0
 
 
+@pytest.mark.xdist_group("others")
 def test_le_teil_with_the_displacement_map_as_prior(real_run, real_data, tmp_path) -> None:
     without = real_run("le_teil").result.catalog.events.iloc[0]
     folder = real_data(CASES["le_teil"].folder)

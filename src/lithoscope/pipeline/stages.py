@@ -37,9 +37,10 @@ from lithoscope.traveltimes import VelocityModel
 from lithoscope.waveforms import Archive, Record, read_records
 
 DAY_NS = 86_400 * NS_PER_S
-# Candidates are located and measured in groups of this size: small enough to lose little work in
-# a kill, large enough to keep the number of files low.
-EVENTS_A_UNIT = 50
+# Candidates are located and measured in groups: small enough to lose little work in a kill, large
+# enough to pay for what each group needs (travel-time tables to locate, files to measure).
+LOCATED_A_UNIT = 500
+MEASURED_A_UNIT = 50
 # An earlier event this long before can still disturb an amplitude.
 OVERLAP = pd.Timedelta(seconds=300)
 
@@ -175,9 +176,9 @@ def associate_stage(context: Context, picks: pd.DataFrame) -> tuple[pd.DataFrame
     return CANDIDATES.check(tables["candidates"]), ASSIGNMENTS.check(tables["assignments"])
 
 
-def _event_groups(events: pd.DataFrame) -> list[list[str]]:
+def _event_groups(events: pd.DataFrame, size: int) -> list[list[str]]:
     ordered = list(events.sort_values(["time", "event_id"])["event_id"])
-    return [ordered[i : i + EVENTS_A_UNIT] for i in range(0, len(ordered), EVENTS_A_UNIT)]
+    return [ordered[i : i + size] for i in range(0, len(ordered), size)]
 
 
 def locate_stage(
@@ -186,7 +187,7 @@ def locate_stage(
     """Return EVENTS, ARRIVALS and the PROBLEMS of events that could not be located."""
     units: dict[int, tuple[pd.DataFrame, pd.DataFrame]] = {}
     keys: dict[int, str] = {}
-    for number, group in enumerate(_event_groups(candidates)):
+    for number, group in enumerate(_event_groups(candidates, LOCATED_A_UNIT)):
         mine = assignments[assignments["event_id"].isin(group)].reset_index(drop=True)
         theirs = picks[picks["pick_id"].isin(mine["pick_id"])].reset_index(drop=True)
         units[number] = (mine, theirs)
@@ -229,7 +230,7 @@ def magnitude_stage(
         station: context.archive.digest(station, *context.archive.span_ns(station))
         for station in context.archive.stations()
     }
-    for number, group in enumerate(_event_groups(events)):
+    for number, group in enumerate(_event_groups(events, MEASURED_A_UNIT)):
         mine = events[events["event_id"].isin(group)].reset_index(drop=True)
         theirs = arrivals[arrivals["event_id"].isin(group)].reset_index(drop=True)
         others = _near_in_time(events, mine)
