@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import pickle
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from miniseed_files import START_NS, make_trace, noise, save
 
 from lithoscope.errors import DataError
 from lithoscope.waveforms import index_archive, read_records
+from lithoscope.waveforms._files import read_quietly
 
 STATION = "XX.AAA..HH"
 
@@ -39,6 +41,47 @@ def test_folder_without_waveforms(tmp_path):
     with pytest.raises(DataError, match=r"no usable waveforms found.*1 \.csv, 1 \.md") as error:
         index_archive(tmp_path)
     assert one_line(error)
+
+
+def test_the_folder_and_each_reason_are_named_once(tmp_path):
+    for name in ("a.mseed", "b.mseed"):
+        save(tmp_path / name, [make_trace("XX.BBB..HHZ", noise(1, seed=ord(name[0])))] * 3)
+    with pytest.raises(DataError) as error:
+        index_archive([tmp_path])
+    text = str(error.value)
+    assert text.startswith(f"no usable waveforms found in {tmp_path}; ")
+    assert text.count("one sample") == text.count(".mseed") == 1
+    assert text.endswith("more like it")
+
+
+class Malicious:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return open, (str(self.target), "w")
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+@pytest.mark.parametrize("packed", [False, True])
+def test_pickles_are_never_loaded(three, tmp_path, protocol, packed):
+    folder, _ = three
+    target = tmp_path / "was_here"
+    content = pickle.dumps(("obspy.core.stream", Malicious(target)), protocol)
+    assert b"obspy.core.stream" in content[:100]  # by which ObsPy takes it for its own
+    name = "evil.mseed.gz" if packed else "evil.mseed"
+    (folder / name).write_bytes(gzip.compress(content) if packed else content)
+    archive = index_archive(folder)
+    assert not target.exists()
+    assert len(archive.segments) == 3
+    skipped = archive.problems[archive.problems["action"] == "skipped"]
+    assert len(skipped) == 1
+    assert packed or skipped["what"].iloc[0] == name
+    with pytest.raises(DataError, match="PICKLE"):
+        read_quietly(folder / name, format="PICKLE")
+    assert not target.exists()
 
 
 def test_other_files_are_listed_and_left_alone(three):

@@ -129,7 +129,8 @@ def index_archive(
     """
     settings = settings or WaveformSettings()
     files = list_files(sources)
-    where = sources if isinstance(sources, str | Path) else f"{len(list(sources))} sources"
+    given = [sources] if isinstance(sources, str | Path) else list(sources)
+    where = str(given[0]) if len(given) == 1 else f"{given[0]} and {len(given) - 1} other sources"
     if not files:
         raise DataError(f"no files found in {where}; give a folder with waveform files")
     headers: list[FileHeader] = []
@@ -152,8 +153,7 @@ def index_archive(
         ]
         rows += _usable_rows(header, settings, problems)
     if not rows:
-        reasons = "; ".join(f"{p['what']}: {p['problem']} ({p['detail']})" for p in problems[:3])
-        raise DataError(f"no usable waveforms found in {where}; {reasons}")
+        raise DataError(f"no usable waveforms found in {where}; {_reasons(problems)}")
     segments = pd.DataFrame(rows, columns=_COLUMNS).sort_values(
         ["channel", "starttime_ns", "n_samples", "file_digest"], ignore_index=True
     )
@@ -165,6 +165,19 @@ def index_archive(
 
 def _problem(what: str, problem: str, detail: str, action: str, **times: Any) -> dict[str, Any]:
     return {"what": what, "problem": problem, "detail": detail, "action": action, **times}
+
+
+def _reasons(problems: list[dict[str, Any]], limit: int = 3) -> str:
+    """Return each different reason once, with the first file or channel it is true of."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for p in problems:
+        reason = p["problem"], p["detail"].split(", in ")[0]  # whatever file it is in
+        found.setdefault(reason, []).append(f"{p['what']}: {p['problem']} ({p['detail']})")
+    parts = [
+        f"{alike[0]} and {len(alike) - 1} more like it" if len(alike) > 1 else alike[0]
+        for alike in list(found.values())[:limit]
+    ]
+    return "; ".join(parts + ["..."] * (len(found) > limit))
 
 
 def _shared(station: str, found: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
