@@ -130,6 +130,28 @@ def test_reciprocity(model, a, b, x):
     assert forth == pytest.approx(float(back), abs=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_slow_decrease_leaves_no_time_undefined(seed):
+    """Depths within 1e-14 to 1e-5 km of interfaces, velocity falling by 1e-12 to 0.1 per s."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 7))
+    depth = np.concatenate([[0.0], np.cumsum(rng.uniform(0.5, 9.0, n - 1))])
+    vp = rng.uniform(3.0, 8.0, n)
+    gradient = rng.choice([0.0, 0.02, -1e-12, -1e-9, -1e-6, -1e-3, -0.02, -0.1], n)
+    gradient[-1] = 0.0
+    model = VelocityModel(depth, vp, vp / 1.75, gradient, gradient / 1.75)
+    k = 2000
+    at = rng.choice(depth, k)
+    off = 10.0 ** rng.uniform(-14, -5, k) * rng.choice([-1, 1], k)
+    x = 300.0 * rng.uniform(size=k) ** 3
+    receiver = rng.uniform(-3.0, 40.0, k)
+    near, on = (travel_time(model, "S", x, z, receiver) for z in (at + off, at))
+    assert np.isfinite(near).all()
+    # Times are Lipschitz with the largest slowness; cosines near 90 degrees lose half the digits.
+    slowest = min(model.profile("S").v_top.min(), model.profile("S").v_bottom.min())
+    assert np.all(np.abs(near - on) <= np.abs(off) / slowest + 1e-6)
+
+
 @settings(max_examples=60, deadline=None)
 @given(models(), depths, depths)
 def test_distance_makes_later_by_no_more_than_the_slowest_way(model, a, b):

@@ -49,6 +49,21 @@ def test_random_models_within_tolerance(seed):
     check(build_tables(random_model(seed), receivers, **DOMAIN))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_models_that_fall_slowly_with_depth(seed):
+    rng = np.random.default_rng(seed)
+    fall = -(10.0 ** rng.uniform(-5, -2.5, 3))
+    gradient = np.array([0.05, 0.0, *fall, 0.0])
+    depth = np.array([0.0, 5.0, 31.0, 40.0, 60.0, 80.0])
+    vp = np.array([5.3, 6.2, 8.1, 8.1, 8.1, 8.1]) + np.append([0.0] * 3, 20.0 * np.cumsum(fall))
+    model = VelocityModel(depth, vp, vp / 1.8, gradient, gradient / 1.8, f"falling {seed}")
+    check(
+        build_tables(
+            model, [-1.2, 0.3], max_distance_km=185.0, min_depth_km=-1.6, max_depth_km=45.0
+        )
+    )
+
+
 @pytest.mark.parametrize("name", ["southern_california", "iasp91", "constant"])
 def test_builtin_models_within_tolerance(name):
     check(build_tables(builtin_model(name), [-2.0, -0.3, 0.0, 0.4], **DOMAIN))

@@ -10,7 +10,8 @@ which hold without loss of digits down to a constant velocity (Cerveny 2001, Sei
 sec. 3.7, rearranged). The first arrival is the fastest of: the direct ray; rays that turn
 in a gradient layer below both ends; paths along the faster side of an interface below both ends
 (head waves, and diffractions along the top of a shadow); and the mirror images of the last two
-above both ends.
+above both ends. Where velocity falls with depth the shadow is lit by the diffraction along its top,
+so every pair of points has a first arrival and all times are finite.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from numpy.typing import NDArray
 _N_TURN = 24
 
 _NOTHING_KM = 1e-12  # thinner pieces of a layer count as none
+# From this tangent of the angle on slowness is that of a horizontal ray to all digits, and the
+# distance still missing is covered with it.
+_HORIZONTAL = 1e9
 
 Array = NDArray[np.float64]
 
@@ -109,7 +113,9 @@ def direct_limit(h: Array, va: Array, vc: Array, fastest: float) -> tuple[float,
     for i in range(h.size):
         ca = math.sqrt(max(0.0, (fastest - va[i]) * (fastest + va[i]))) * p
         cb = math.sqrt(max(0.0, (fastest - vc[i]) * (fastest + vc[i]))) * p
-        if ca + cb <= 1e-7:
+        # Differences of close velocities are exact, so only a constant fastest layer gives 0; just
+        # below an interface with a slow decrease the limit is small however small the cosines.
+        if ca + cb <= 0.0:
             return np.inf, np.inf
         distance += p * h[i] * (va[i] + vc[i]) / (ca + cb)
         time += layer_time(h[i], va[i], vc[i], ca, cb)
@@ -130,6 +136,7 @@ def direct_solve(
     for i in range(h.size):
         rate += h[i] * (va[i] + vc[i]) * 0.5 / fastest
     y = max(start, x / rate)
+    f = x
     for _ in range(200):
         f, slope = 0.0, 0.0
         for i in range(h.size):
@@ -139,7 +146,7 @@ def direct_solve(
             f += k * y / (a + b)
             slope += k / (a * b * (a + b))
         step = (x - f) / slope
-        if not step > 1e-13 * y:
+        if not step > 1e-13 * y or y > _HORIZONTAL:
             break
         y += step
     norm = math.sqrt(1.0 + y * y)
@@ -148,7 +155,8 @@ def direct_solve(
         a = math.sqrt(1.0 + y * y * (fastest - va[i]) * (fastest + va[i]) / fastest**2)
         b = math.sqrt(1.0 + y * y * (fastest - vc[i]) * (fastest + vc[i]) / fastest**2)
         time += layer_time(h[i], va[i], vc[i], a / norm, b / norm)
-    return time, y / (norm * fastest), y
+    p = y / (norm * fastest)
+    return time + p * (x - f), p, y
 
 
 @njit(cache=True)
