@@ -112,6 +112,4 @@ def shuffled(picks: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def associate_day(folder: Path, picks: pd.DataFrame) -> Association:
-    # The model falls slowly with depth below 40 km, where tables of travel times fail so far.
-    chosen = AssociationSettings(max_depth_km=40.0)
-    return associate(picks, read_stations(folder), read_model(folder), chosen)
+    return associate(picks, read_stations(folder), read_model(folder), AssociationSettings())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +150,24 @@ def test_check_names_what_is_there(demo: Path) -> None:
     bare = lithoscope("check", *sources)
     assert "a run would use 0 of 4 stations" in bare.stdout
     assert "--stations FILE" in bare.stdout
+
+
+class _Malicious:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return open, (str(self.target), "w")
+
+
+def test_check_never_runs_a_pickle(demo: Path, tmp_path: Path) -> None:
+    source = json.loads((demo / "lithoscope-run.json").read_text())["sources"][0]
+    target, evil = tmp_path / "was_here", tmp_path / "evil.mseed"
+    evil.write_bytes(pickle.dumps(("obspy.core.stream", _Malicious(target))))
+    result = lithoscope("check", source, str(evil))
+    assert result.returncode == 0, result.stderr
+    assert "evil.mseed" in result.stdout
+    assert "skipped" in result.stdout
+    assert not target.exists()
