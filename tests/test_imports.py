@@ -16,6 +16,7 @@ ORDER = [
     "settings",
     "schema",
     "geo",
+    "files",
     "waveforms",
     "stations",
     "inversion",

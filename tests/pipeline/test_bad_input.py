@@ -290,7 +290,7 @@ def test_disk_full_in_mid_run_loses_nothing(
         return whole(self, path, *args, **kwargs)
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
-    one_line(lambda: main_job(data), "No space left on device", "finished work is kept")
+    one_line(lambda: main_job(data), "the disk is full", "finished work is kept")
     monkeypatch.undo()
     done = [p for p in (data.stations.parent / "run/work/pick").iterdir()]
     assert len(done) >= 2

@@ -101,7 +101,7 @@ def test_full_disk_is_one_line_and_keeps_finished_work(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
-    with pytest.raises(StorageError, match="No space left on device; free space") as caught:
+    with pytest.raises(StorageError, match="the disk is full; free space") as caught:
         directory.save("stage", "second", {"t": TABLE})
     assert "\n" not in str(caught.value)
     monkeypatch.undo()

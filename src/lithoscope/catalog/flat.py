@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lithoscope.catalog._files import replacing, storage_error
 from lithoscope.catalog.tables import SCHEMAS, Catalog
 from lithoscope.errors import DataError, StorageError
+from lithoscope.files import replacing, storage_error
 from lithoscope.schema import Schema
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lithoscope.catalog._files import replacing
 from lithoscope.catalog.tables import Catalog, rows_of
 from lithoscope.errors import DataError
+from lithoscope.files import replacing
 
 HYPODD_LABEL_LENGTH = 7  # hypoDD: "station label, up to 7 characters"
 _HYPODD_MIN_WEIGHT = 1e-4  # ph2dt drops weights below its limit; keep outliers out altogether

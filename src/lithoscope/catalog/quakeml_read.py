@@ -14,10 +14,10 @@ import obspy
 import pandas as pd
 from obspy.core.event import Event, Origin, Pick
 
-from lithoscope.catalog._files import storage_error
 from lithoscope.catalog.quakeml_write import COMMENT_MARK, KM_PER_DEGREE, resource_id
 from lithoscope.catalog.tables import SCHEMAS, Catalog
 from lithoscope.errors import DataError
+from lithoscope.files import storage_error
 
 _SAME_TIME_NS = 1000  # ours is written to the microsecond
 _MISSING = math.nan

@@ -21,10 +21,10 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pandas as pd
 
-from lithoscope.catalog._files import replacing
 from lithoscope.catalog.tables import SCHEMAS, Catalog, rows_of
 from lithoscope.constants import EARTH_RADIUS_KM
 from lithoscope.errors import DataError
+from lithoscope.files import replacing
 
 COMMENT_MARK = "lithoscope "
 ID_ROOT = "smi:local/lithoscope/"

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lithoscope.catalog._files import storage_error
 from lithoscope.catalog.flat import read_tables
 from lithoscope.catalog.store import Store
 from lithoscope.catalog.tables import Catalog
 from lithoscope.errors import DataError, StorageError
+from lithoscope.files import storage_error
 
 REFERENCE_COLUMNS = ["event_id", "time", "longitude", "latitude", "depth_km", "magnitude"]
 

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from lithoscope.errors import StorageError
+from lithoscope.files import replacing, storage_error
 
 MARKER = "lithoscope-run.json"
 Tables = dict[str, pd.DataFrame]
@@ -105,15 +106,8 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file whole or not at all."""
-        with storage_errors(self.path / name):
-            target = self.path / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.partial")
-            with temporary.open("w", encoding="utf-8") as handle:
-                handle.write(text)
-                handle.flush()
-                os.fsync(handle.fileno())
-            temporary.replace(target)
+        with replacing(self.path / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     def unit(self, stage: str, key: str) -> Path:
         """Return where the result of a unit of work lies, once it is done."""
@@ -165,11 +159,9 @@ class RunDirectory:
 
 
 def write_parquet(table: pd.DataFrame, path: Path) -> None:
-    """Write a table and wait until it is on the disk."""
-    with storage_errors(path):
-        table.to_parquet(path, index=False)
-        with path.open("rb") as handle:
-            os.fsync(handle.fileno())
+    """Write a table whole or not at all, and wait until it is on the disk."""
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)
 
 
 @contextmanager
@@ -180,10 +172,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     except StorageError:
         raise
     except OSError as error:
-        raise StorageError(
-            f"cannot write or read '{path}': {error.strerror or error}; free space or choose "
-            "another --output, then run again: finished work is kept"
-        ) from None
+        raise storage_error("write or read", path, error) from None
 
 
 def _sync_folder(folder: Path) -> None:

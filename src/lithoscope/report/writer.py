@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lithoscope.catalog import Catalog, Comparison
-from lithoscope.errors import StorageError
+from lithoscope.files import replacing
 from lithoscope.report.arrivals import residual_section, wadati_section
 from lithoscope.report.compared import comparison_section
 from lithoscope.report.context import Context, Reader
@@ -110,10 +109,6 @@ def script_safe(data: object) -> str:
 
 
 def publish(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True) if partial.parent.is_dir() else None
-        raise StorageError(f"cannot write the report {path}: {error.strerror or error}") from None
+    """Write a page whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -14,8 +14,8 @@ from lithoscope.errors import StorageError
 def storage_error(action: str, path: object, error: OSError) -> StorageError:
     """Return a one-line error for a failed file operation, with what to do about it."""
     remedy = {
-        errno.ENOSPC: "the disk is full; free space and run again",
-        errno.EDQUOT: "the disk quota is used up; free space and run again",
+        errno.ENOSPC: "the disk is full; free space and run again: finished work is kept",
+        errno.EDQUOT: "the disk quota is used up; free space and run again: finished work is kept",
         errno.EACCES: "no permission; choose another place",
         errno.EPERM: "no permission; choose another place",
         errno.EROFS: "the file system is read-only; choose another place",
