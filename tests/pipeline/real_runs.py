@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,11 +55,10 @@ CASES = {
 
 @dataclass(frozen=True)
 class Timed:
-    """A run and what it cost."""
+    """A run and how long it took."""
 
     result: RunResult
     wall_s: float
-    peak_memory_gb: float
 
 
 def case_settings(case: Case, folder: Path, extra: dict[str, Any] | None = None) -> RunSettings:
@@ -88,9 +87,15 @@ def run_case(
         output,
         case_settings(case, folder, extra),
     )
-    wall_s = time.monotonic() - started
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    # An upper bound: the largest child counted once for each worker.
-    peak = own + 2 * child
-    return Timed(result, wall_s, peak / 2**20)
+    return Timed(result, time.monotonic() - started)
+
+
+def command(name: str, folder: Path, output: Path) -> list[str]:
+    """Return the command line of a case, as a user would type it."""
+    case = CASES[name]
+    words = [
+        *(sys.executable, "-m", "lithoscope", "run", str(folder / case.waveforms)),
+        *("--stations", str(folder / case.stations)),
+        *("--config", str(EXAMPLES / case.config), "--output", str(output)),
+    ]
+    return words + (["--model", str(folder / case.model["path"])] if case.model else [])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import obspy
 import pandas as pd
 import pytest
-from real_runs import CASES, EXAMPLES, run_case
+from real_runs import CASES, command, run_case
 
 from lithoscope.catalog import Catalog
 from lithoscope.picking import ClassicalPicker
@@ -111,25 +110,17 @@ KILL_AT = [("pick", 1), ("pick", 6), ("pick", 12), ("associate", 1), ("locate", 
 
 def test_killed_and_resumed(real_run, real_data, tmp_path) -> None:
     whole = real_run("iceland")
-    case = CASES["iceland"]
-    folder = real_data(case.folder)
-    command = [
-        *(sys.executable, "-m", "lithoscope", "run", str(folder / case.waveforms)),
-        *("--stations", str(folder / case.stations)),
-        *("--config", str(EXAMPLES / case.config)),
-        *("--model", str(folder / case.model["path"])),
-        *("--output", str(tmp_path / "run")),
-    ]
+    words = command("iceland", real_data(CASES["iceland"].folder), tmp_path / "run")
     for stage, count in KILL_AT:
         process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
         while process.poll() is None and finished(tmp_path / "run", stage) < count:
             time.sleep(0.005)
         assert process.poll() is None, f"the run ended before it could be killed in {stage}"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(words, check=True, capture_output=True)
     assert_same(whole.result.catalog, open_run(tmp_path / "run"))
     leftovers = [p.name for p in (tmp_path / "run" / "work").rglob(".partial*")]
     assert leftovers == []
