@@ -136,8 +136,7 @@ def _prepare(
     settings: RunSettings,
     reporter: Reporter,
 ) -> tuple[Context, list[pd.DataFrame]]:
-    archive = index_archive(list(sources), settings.waveforms)
-    inventory = read_stations(list(stations), settings.stations, codes=archive.stations())
+    archive, inventory = open_archive(sources, stations, settings)
     chosen, about_choice = preferred_stations(archive)
     sites = site_positions(inventory, chosen, archive.span_ns()[0])
     problems = [archive.problems, inventory.problems, about_choice, _unplaced(chosen, sites)]

@@ -113,11 +113,15 @@ class RunDirectory:
         """Return where the result of a unit of work lies, once it is done."""
         return self.path / "work" / stage / key
 
+    def has(self, stage: str, key: str) -> bool:
+        """Return whether a unit is done, without reading its tables."""
+        return self.unit(stage, key).is_dir()
+
     def load(self, stage: str, key: str) -> Tables | None:
         """Return the stored tables of a unit, or None if it has not been done."""
-        folder = self.unit(stage, key)
-        if not folder.is_dir():
+        if not self.has(stage, key):
             return None
+        folder = self.unit(stage, key)
         with storage_errors(folder):
             return {file.stem: pd.read_parquet(file) for file in sorted(folder.glob("*.parquet"))}
 

@@ -101,7 +101,7 @@ def pick_stage(context: Context) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFra
         keys[unit] = context.key(
             "pick", unit.station, unit.start_ns, content, channels.to_csv(), *common
         )
-    todo = [u for u, key in keys.items() if context.directory.load("pick", key) is None]
+    todo = [u for u, key in keys.items() if not context.directory.has("pick", key)]
     if len(todo) < len(keys):
         context.reporter.say(f"picking: {len(keys) - len(todo)} of {len(keys)} units already done")
     shared = (context.archive, context.inventory.channels, context.settings)
@@ -301,7 +301,7 @@ def _run_units(
     function: Any,
     shared: Any,
 ) -> list[Tables]:
-    todo = [(n, units[n]) for n, key in keys.items() if context.directory.load(stage, key) is None]
+    todo = [(n, units[n]) for n, key in keys.items() if not context.directory.has(stage, key)]
     with context.reporter.track(stage, len(todo)) as step:
         for (number, _), tables in context.engine.map(function, shared, todo):
             context.directory.save(stage, keys[number], tables)
