@@ -41,7 +41,17 @@ from lithoscope.traveltimes import VelocityModel, builtin_model, read_velocity_m
 from lithoscope.waveforms import Archive, index_archive
 
 STORE_NAME = "catalogue.sqlite"
-_LIBRARIES = ("obspy", "numpy", "scipy", "pandas", "pyarrow", "numba", "sqlalchemy", "matplotlib")
+_LIBRARIES = (
+    "obspy",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "numba",
+    "onnxruntime",
+    "sqlalchemy",
+    "matplotlib",
+)
 
 
 @dataclass(frozen=True)
