@@ -1,0 +1,1 @@
+"""Learned pickers: datasets, networks, training, models."""
