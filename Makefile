@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Without --no-compile pip writes the bytecode of every module, 160 MB; Python makes what is used.
+# pip would write the bytecode of every module, 160 MB; Python itself writes that of what is used,
+# unless the environment forbids it.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 .PHONY: demo test lint clean
