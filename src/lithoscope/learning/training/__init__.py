@@ -1,0 +1,1 @@
+"""Training of the picker's network (PyTorch; extra ``train``)."""
