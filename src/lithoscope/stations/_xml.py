@@ -4,34 +4,16 @@ from __future__ import annotations
 
 import glob
 import math
-import struct
 import warnings
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
 
 import obspy
 import pandas as pd
-from obspy.core.util.obspy_types import ObsPyException
 
 from lithoscope.errors import StationError
 from lithoscope.stations._sites import ChannelRow, Site, direction, si_unit
-
-READ_ERRORS = (
-    ObsPyException,
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    NotImplementedError,
-    ParseError,
-    SyntaxError,  # lxml's XMLSyntaxError is one
-    struct.error,
-)
+from lithoscope.waveforms.obspy_errors import READ_ERRORS, first_line
 
 
 def read_inventory(path: Path) -> list[Site]:
@@ -47,9 +29,8 @@ def read_inventory(path: Path) -> list[Site]:
         try:
             inventory = obspy.read_inventory(glob.escape(str(path)))
         except READ_ERRORS as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
             raise StationError(
-                f"{path.name}: not a station inventory ({lines[0][:150]}); give StationXML, "
+                f"{path.name}: not a station inventory ({first_line(error)}); give StationXML, "
                 "SeisComP XML, dataless SEED or a table with a header line"
             ) from None
     sites: list[Site] = []

@@ -14,10 +14,10 @@ from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.interpolate import CubicSpline
 from scipy.signal import detrend
 
-from lithoscope.stations._xml import READ_ERRORS
 from lithoscope.stations.inventory import Inventory, start_key
 from lithoscope.stations.settings import StationSettings
 from lithoscope.waveforms import Record
+from lithoscope.waveforms.obspy_errors import READ_ERRORS
 
 # Wood-Anderson torsion seismograph as built: Uhrhammer & Collins (1990), BSSA 80, 702-716; the
 # IASPEI (2013) standard for ML uses the same three values.

@@ -4,64 +4,21 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import struct
-import tarfile
 import warnings
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
 
 import obspy
 from obspy.core.util.base import ENTRY_POINTS
-from obspy.core.util.obspy_types import ObsPyException
-from obspy.io.gse2.libgse2 import ChksumError, GSEUtiError
-from obspy.io.kinemetrics.evt_base import EvtBaseError
-from obspy.io.nied.knet import KNETException
-from obspy.io.sac.util import SacError
-from obspy.io.seg2.seg2 import SEG2BaseError
-from obspy.io.segy.segy import SEGYError
 
 from lithoscope.errors import DataError
+from lithoscope.waveforms.obspy_errors import READ_ERRORS, first_line
 
 # ObsPy unpickles any file that names its Stream class, also inside gz, zip and tar files, and a
 # pickle can run code. Without this reader no file of an untrusted folder is ever unpickled.
 ENTRY_POINTS["waveform"].pop("PICKLE", None)
-
-# What ObsPy's readers raise on damaged or foreign files (1.5.1; they promise no common base).
-READ_ERRORS = (
-    ObsPyException,
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    NotImplementedError,
-    EOFError,
-    MemoryError,
-    RuntimeError,
-    SyntaxError,
-    UnboundLocalError,
-    ParseError,
-    struct.error,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    # These readers of ObsPy raise errors of their own, derived from Exception.
-    SEGYError,
-    SEG2BaseError,
-    SacError,
-    EvtBaseError,
-    KNETException,
-    GSEUtiError,
-    ChksumError,
-)
 
 
 @dataclass(frozen=True)
@@ -139,9 +96,9 @@ def read_quietly(path: Path, **options: Any) -> tuple[obspy.Stream, tuple[str, .
             # ObsPy expands wildcards in names; "[" in a folder's name must not be one.
             stream = obspy.read(glob.escape(str(path)), **options)
         except READ_ERRORS as error:
-            raise DataError(_first_line(error)) from None
+            raise DataError(first_line(error)) from None
     relevant = [w for w in caught if not issubclass(w.category, DeprecationWarning)]
-    texts = dict.fromkeys(_first_line(w.message) for w in relevant)
+    texts = dict.fromkeys(first_line(w.message) for w in relevant)
     return stream, tuple(texts)
 
 
@@ -178,8 +135,3 @@ def _is_miniseed(start: bytes) -> bool:
         and start[6] in b"DRQM"
         and start[7] in b" \x00"
     )
-
-
-def _first_line(error: object) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
