@@ -129,7 +129,7 @@ def test_masks_and_pickling(tmp_path: Path) -> None:
         (lambda p: p.write_bytes(b"no hdf5"), "cannot be read as HDF5"),
         (lambda p: write_pair(p.parent, [{}], np.zeros((1, 2, 500))), r"\(traces, 3, samples\)"),
         (lambda p: write_pair(p.parent, [{}, {}], np.zeros((1, 3, 500))), "2 rows for 1 traces"),
-        (lambda p: write_pair(p.parent, [{"p_sample": 400.0}]), "no usable row of 1"),
+        (lambda p: write_pair(p.parent, [{"p_sample": 400.0}]), "left out: 1 x P not before S"),
         (lambda p: write_pair(p.parent, [{"p_sample": "soon"}]), "'soon' is no number"),
         (lambda p: write_pair(p.parent, [{"other_picks": "P 3"}]), "a JSON list"),
         (lambda p: write_pair(p.parent, [{}], components="ZRT"), "components 'ZRT'"),

@@ -39,8 +39,8 @@ class WaveformDataset:
         ``station`` (NET.STA...), ``event`` ("" unknown), ``starttime`` (UTC of sample 0, NaT
         unknown), ``sampling_rate_hz``, ``n_samples``, ``valid_start`` and ``valid_end`` (samples
         outside are padding), ``labels`` (list of (phase, sample), phase P or S, sorted by sample,
-        all of them inside the valid part), ``kind`` (manual or auto), ``snr_db``,
-        ``distance_km``, ``magnitude`` (NaN unknown), ``split`` ("" none).
+        all of them inside the valid part; empty in rows of noise only), ``kind`` (manual, auto, or
+        noise), ``snr_db``, ``distance_km``, ``magnitude`` (NaN unknown), ``split`` ("" none).
     readers
         One reader a source file, by its name.
     keys
@@ -105,8 +105,16 @@ class WaveformDataset:
         """Return the time of the first valid sample of row ``i``, as `record` uses it."""
         row = self.metadata.iloc[i]
         start = row["starttime"]
-        first = UNKNOWN_START_NS if pd.isna(start) else int(start.value)
-        return first + round(row["valid_start"] / row["sampling_rate_hz"] * NS_PER_S)
+        if pd.isna(start):
+            return UNKNOWN_START_NS
+        return int(start.value) + round(row["valid_start"] / row["sampling_rate_hz"] * NS_PER_S)
+
+    def label_times_ns(self, i: int) -> list[tuple[str, int]]:
+        """Return (phase, time) of the labels of row ``i``, on the clock of `record`."""
+        row = self.metadata.iloc[i]
+        step_ns = NS_PER_S / row["sampling_rate_hz"]
+        first, start = row["valid_start"], self.start_ns(i)
+        return [(phase, start + round((s - first) * step_ns)) for phase, s in row["labels"]]
 
     def subset(self, rows: NDArray | Sequence[int]) -> WaveformDataset:
         """Return the rows with these positions, or where a boolean array is True."""
@@ -157,25 +165,36 @@ class WaveformDataset:
 
 
 def concatenate(datasets: Sequence[WaveformDataset]) -> WaveformDataset:
-    """Return one dataset with the rows of all; readers keep their names, made unique.
+    """Return one dataset with the rows of all.
 
     Raises
     ------
     DataError
-        If there is none.
+        If there is no row at all (the message counts what was left out), or two traces have one
+        name.
     """
-    if not datasets:
-        raise DataError("no dataset given")
     readers: dict[str, WaveformReader] = {}
     keys: list[tuple[str, str]] = []
     for number, one in enumerate(datasets):
         names = {name: f"{number}:{name}" for name in one.readers}
         readers |= {names[name]: reader for name, reader in one.readers.items()}
         keys += [(names[name], key) for name, key in one.keys]
+    exclusions = pd.concat([EXCLUSIONS, *(d.exclusions for d in datasets)], ignore_index=True)
+    if not any(len(d) for d in datasets):
+        raise DataError(f"no usable row in the dataset{excluded_text(exclusions)}")
     metadata = pd.concat([d.metadata for d in datasets], ignore_index=True)
-    exclusions = pd.concat([d.exclusions for d in datasets], ignore_index=True)
+    if metadata["trace"].duplicated().any():
+        twice = metadata.loc[metadata["trace"].duplicated(), "trace"].iloc[0]
+        raise DataError(f"two traces are called '{twice}'; names must be unique")
     notes = tuple(dict.fromkeys(note for d in datasets for note in d.notes))
     return WaveformDataset(metadata[list(COLUMNS)], readers, keys, exclusions, notes)
+
+
+def excluded_text(exclusions: pd.DataFrame) -> str:
+    """Return what was left out in brackets, or ""."""
+    rows = exclusions.groupby("reason", sort=False)["n"].sum()
+    text = ", ".join(f"{n} x {reason}" for reason, n in rows.items())
+    return f" (left out: {text})" if text else ""
 
 
 def add_exclusions(before: pd.DataFrame, bad: Sequence[tuple[str, str, str]]) -> pd.DataFrame:

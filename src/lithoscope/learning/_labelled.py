@@ -17,7 +17,16 @@ from lithoscope.constants import NS_PER_S
 from lithoscope.errors import DataError
 from lithoscope.learning._dataset import WaveformDataset, add_exclusions
 from lithoscope.learning._hdf5 import open_hdf5
-from lithoscope.learning._rows import EXCLUSIONS, Label, fault, metadata_table, phase_kind
+from lithoscope.learning._rows import (
+    EXCLUSIONS,
+    Label,
+    distinct,
+    fault,
+    metadata_table,
+    number,
+    phase_kind,
+    records,
+)
 
 RATE_HZ = 100.0
 ORDER = "ZNE"
@@ -65,9 +74,9 @@ def _read_pair(path: Path) -> WaveformDataset:
     table = _table(path.with_suffix(".csv"), n)
     labels = _merged(table, rate_hz)
     rows, keys, bad = [], [], []
-    for i, row in enumerate(_records(table)):
-        start = int(_number(row, "valid_start", 0))
-        end = int(_number(row, "valid_end", n_samples))
+    for i, row in enumerate(records(table)):
+        start = int(number(row, "valid_start", 0))
+        end = int(number(row, "valid_end", n_samples))
         name = f"{path.stem}/{i}"
         reason = "valid part outside the trace" if not 0 <= start < end <= n_samples else ""
         own = _own(row)
@@ -82,8 +91,6 @@ def _read_pair(path: Path) -> WaveformDataset:
             | {"valid_start": start, "valid_end": end, "labels": every}
         )
         keys.append((path.stem, str(i)))
-    if not rows:
-        raise DataError(f"{path}: no usable row of {n}" + (f" ({bad[0][1]})" if bad else ""))
     reader = LabelledReader(path, order)
     exclusions = add_exclusions(EXCLUSIONS.copy(), bad)
     return WaveformDataset(metadata_table(rows), {path.stem: reader}, keys, exclusions)
@@ -125,7 +132,7 @@ def _table(path: Path, n: int) -> pd.DataFrame:
 
 def _own(row: dict[str, Any]) -> list[Label]:
     """Return the labels of a row: its own two and the other picks in its window."""
-    out = [(k, _number(row, f"{k.lower()}_sample", math.nan)) for k in "PS"]
+    out = [(k, number(row, f"{k.lower()}_sample", math.nan)) for k in "PS"]
     return [label for label in out if math.isfinite(label[1])]
 
 
@@ -144,7 +151,7 @@ def _others(row: dict[str, Any]) -> list[Label]:
 
 def _merged(table: pd.DataFrame, rate_hz: float) -> list[list[Label]]:
     """Return per row all labels in its own samples, those of overlapping windows included."""
-    found = [_own(row) + _others(row) for row in _records(table)]
+    found = [_own(row) + _others(row) for row in records(table)]
     if "t0" not in table or table["t0"].isna().any():
         return found
     start = pd.to_datetime(table["t0"], utc=True).dt.as_unit("ns").astype("int64").to_numpy()
@@ -154,16 +161,7 @@ def _merged(table: pd.DataFrame, rate_hz: float) -> list[list[Label]]:
         moved = [
             (p, s + (start[j] - start[i]) * rate_hz / NS_PER_S) for j in same for p, s in found[j]
         ]
-        out.append(_distinct(moved))
-    return out
-
-
-def _distinct(labels: list[Label]) -> list[Label]:
-    """Drop labels within one sample of another of the same phase."""
-    out: list[Label] = []
-    for phase, sample in sorted(labels, key=lambda x: x[1]):
-        if not any(p == phase and abs(s - sample) < 1.0 for p, s in out):
-            out.append((phase, float(sample)))
+        out.append(distinct(moved))
     return out
 
 
@@ -175,8 +173,8 @@ def _row(row: dict[str, Any], source: str) -> dict[str, Any]:
         "event": event,
         "starttime": row.get("t0"),
         "kind": "auto" if str(row.get("kind", "manual")).startswith("auto") else "manual",
-        "distance_km": _number(row, "dist_km", math.nan),
-        "magnitude": _number(row, "mag", _number(row, "ev_ML", math.nan)),
+        "distance_km": number(row, "dist_km", math.nan),
+        "magnitude": number(row, "mag", number(row, "ev_ML", math.nan)),
     }
 
 
@@ -190,16 +188,3 @@ def _names(row: dict[str, Any]) -> tuple[str, str]:
         found["event"] if found else "",
     )
     return station, event
-
-
-def _number(row: dict[str, Any], name: str, default: float) -> float:
-    value = row.get(name)
-    try:
-        number = float(value) if value is not None else math.nan
-    except (TypeError, ValueError):
-        raise DataError(f"{name} of trace '{row['trace']}': {value!r} is no number") from None
-    return default if math.isnan(number) else number
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pandas as pd
@@ -26,12 +27,15 @@ COLUMNS: dict[str, str] = {
     "magnitude": "float64",
     "split": "str",
 }
+#: What a row's labels come from; a row of noise has none and is known to hold no onset.
+KINDS = ("manual", "auto", "noise")
 _DEFAULTS: dict[str, Any] = {
     "event": "", "starttime": pd.NaT, "kind": "manual", "snr_db": math.nan,
     "distance_km": math.nan, "magnitude": math.nan, "split": "",
 }  # fmt: skip
 
 Label = tuple[str, float]
+UNLABELLED = "no P or S label"
 
 
 EXCLUSIONS = pd.DataFrame(
@@ -44,10 +48,14 @@ EXCLUSIONS = pd.DataFrame(
 )
 
 
+# First arrivals by name; depth phases and reflections (pP, sP, PmP, SmS) are later onsets.
+_FIRST = re.compile(r"^(?:p|s|[PS][gnb*1]?|P(?:diff|K.*))$")
+
+
 def phase_kind(name: str) -> str:
-    """Return P or S for a phase name such as Pg, Sn, pP; "" for others."""
-    first = str(name).strip()[:1].upper()
-    return first if first in ("P", "S") else ""
+    """Return P or S for the name of a first arrival such as p, Pg, Pn, S1, PKP; "" for others."""
+    text = str(name).strip()
+    return text[0].upper() if _FIRST.match(text) else ""
 
 
 def fault(labels: list[Label], valid_start: int, valid_end: int) -> str:
@@ -57,7 +65,7 @@ def fault(labels: list[Label], valid_start: int, valid_end: int) -> str:
     label must lie in the valid part.
     """
     if not labels:
-        return "no P or S label"
+        return UNLABELLED
     if any(not valid_start <= sample < valid_end for _, sample in labels):
         return "label outside the trace"
     first = {k: min((s for p, s in labels if p == k), default=math.nan) for k in "PS"}
@@ -66,20 +74,43 @@ def fault(labels: list[Label], valid_start: int, valid_end: int) -> str:
     return ""
 
 
-def metadata_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return checked metadata with all columns.
+def distinct(labels: list[Label]) -> list[Label]:
+    """Return labels in order of time, without those within a sample of another of their phase."""
+    out: list[Label] = []
+    for phase, sample in sorted(labels, key=lambda x: x[1]):
+        if not any(p == phase and abs(s - sample) < 1.0 for p, s in out):
+            out.append((phase, float(sample)))
+    return out
+
+
+def number(row: dict[str, Any], name: str, default: float) -> float:
+    """Return a number of a row, ``default`` where the column or the value is missing.
 
     Raises
     ------
     DataError
-        If there is no row, or two rows have one name.
+        If the value is no number.
     """
-    if not rows:
-        raise DataError("the dataset has no usable row")
-    table = pd.DataFrame({c: [row.get(c, _DEFAULTS.get(c)) for row in rows] for c in COLUMNS})
-    table["starttime"] = pd.to_datetime(table["starttime"], utc=True, errors="coerce")
-    table = table.astype(COLUMNS)
-    if table["trace"].duplicated().any():
-        twice = table.loc[table["trace"].duplicated(), "trace"].iloc[0]
-        raise DataError(f"two traces are called '{twice}'; names must be unique")
-    return table
+    value = row.get(name)
+    if value is None or value == "":
+        return default
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        trace = row.get("trace", row.get("trace_name", "?"))
+        raise DataError(f"{name} of trace '{trace}': {value!r} is no number") from None
+    return default if math.isnan(found) else found
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as dictionaries."""
+    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
+
+
+def metadata_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return metadata with all columns and the right types; empty without rows."""
+    table = pd.DataFrame(
+        {c: pd.Series([r.get(c, _DEFAULTS.get(c)) for r in rows], dtype="object") for c in COLUMNS}
+    )
+    table["starttime"] = pd.to_datetime(table["starttime"], utc=True, format="ISO8601")
+    return table.astype(COLUMNS)

@@ -5,15 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from lithoscope.errors import DataError
-from lithoscope.learning import _labelled
+from lithoscope.learning import _labelled, _seisbench
 from lithoscope.learning._dataset import (
     UNKNOWN_START_NS,
     WaveformDataset,
     WaveformReader,
     concatenate,
 )
+from lithoscope.learning._seisbench_write import SeisBenchWriter, write_seisbench
+from lithoscope.learning.splits import SPLIT_FILE, read_split
 
-__all__ = ["UNKNOWN_START_NS", "WaveformDataset", "WaveformReader", "concatenate", "read_dataset"]
+__all__ = [
+    "UNKNOWN_START_NS",
+    "SeisBenchWriter",
+    "WaveformDataset",
+    "WaveformReader",
+    "concatenate",
+    "read_dataset",
+    "write_seisbench",
+]
 
 
 def read_dataset(path: Path) -> WaveformDataset:
@@ -29,7 +39,8 @@ def read_dataset(path: Path) -> WaveformDataset:
     -------
     WaveformDataset
         Rows that cannot be used (no label, P after S, label outside the trace) are left out and
-        counted in ``exclusions``.
+        counted in ``exclusions``. A file ``split.csv`` in the folder (`splits.write_split`) gives
+        the parts.
 
     Raises
     ------
@@ -40,4 +51,17 @@ def read_dataset(path: Path) -> WaveformDataset:
     path = Path(path)
     if not path.exists():
         raise DataError(f"dataset '{path}' does not exist")
-    return concatenate(_labelled.read(path))
+    if _seisbench.is_seisbench(path):
+        parts = _seisbench.read(path)
+    elif _labelled.pairs(path):
+        parts = _labelled.read(path)
+    else:
+        raise DataError(
+            f"'{path}' is no dataset: neither waveforms*.hdf5 with metadata*.csv (SeisBench) nor "
+            "pairs NAME.h5 and NAME.csv"
+        )
+    dataset = concatenate(parts)
+    written = path / SPLIT_FILE if path.is_dir() else path.with_name(SPLIT_FILE)
+    return (
+        dataset.with_split(read_split(written, dataset.metadata)) if written.is_file() else dataset
+    )

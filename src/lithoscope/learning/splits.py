@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from lithoscope.errors import ConfigError, DataError
 from lithoscope.files import replacing, storage_error
 
+#: Name under which a split lies beside its dataset.
+SPLIT_FILE = "split.csv"
 PARTS = ("train", "validation", "test")
 #: Part of rows that are left out because their event stands in the test part.
 DROPPED = "dropped"
