@@ -167,12 +167,12 @@ def _subevents(
     out = np.zeros((k, 2, m, 2))
     out[:, :, 0, 1] = 1.0
     broken = rng.uniform(size=k) < how.subevent_part
-    duration = rng.uniform(0.5, 2.5, k) / sources.corner_hz[:, 1]
+    duration = rng.uniform(0.4, 1.6, k) / sources.corner_hz[:, 1]
     # Small shocks, too, start softly now and then: the slow onset of a nucleation.
     duration = np.where(rng.uniform(size=k) < 0.3, np.maximum(duration, 0.15), duration)
     delay = np.sort(rng.uniform(size=(k, m)), axis=1) * np.minimum(duration, 3.0)[:, None]
     delay[:, 0] = 0.0
-    growth = rng.uniform(0.0, 4.0, k)[:, None]
+    growth = rng.uniform(0.0, 3.0, k)[:, None]
     size = np.exp(growth * (np.linspace(0.0, 1.0, m) - 1.0) + 0.4 * rng.normal(size=(k, m)))
     size *= rng.uniform(size=(k, m)) < 0.6
     size[:, 0] = np.maximum(np.exp(-growth[:, 0]), 0.05 * size.max(axis=1))
@@ -206,7 +206,7 @@ def _coda(
     for group in (0, 1):
         own = rays[:, :, 0] == group
         energy = (rays[:, :, 2:5] ** 2).sum(axis=2) * own
-        level = log_uniform(rng, ((0.08, 2.5), (0.15, 5.0))[group], k)
+        level = log_uniform(rng, ((0.2, 8.0), (0.3, 8.0))[group], k)
         out[:, group, 4] = energy.sum(axis=1) * level
     out[:, 0, 5] = rng.uniform(0.0, 6.0, k)
     return out

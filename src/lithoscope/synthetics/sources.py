@@ -106,7 +106,7 @@ def draw_sources(
         corner_hz=corner,
         t_star_s=_attenuation(rng, travel, how)[place],
         azimuth=rng.uniform(0.0, 2.0 * np.pi, k)[place],
-        incidence=np.radians(rng.uniform(3.0, 55.0, k))[place],
+        incidence=np.radians(50.0 * rng.beta(1.3, 1.8, k))[place],
         amplitude=_radiation(rng, k, ratio, how),
         snr_db=_snr(rng, k, how),
         place=place,
@@ -137,7 +137,7 @@ def _magnitudes(rng: np.random.Generator, distance_km: Floats, how: SyntheticSet
     low, high = how.magnitude
     least = np.clip(-1.5 + 1.6 * np.log10(np.maximum(distance_km, 1.0)), low, high - 1.0)
     most = np.clip(2.5 + 1.8 * np.log10(np.maximum(distance_km, 1.0)), least + 1.0, high)
-    return np.asarray(least + (most - least) * rng.beta(1.2, 2.0, len(least)))
+    return np.asarray(least + (most - least) * rng.beta(1.1, 2.6, len(least)))
 
 
 def _radius(rng: np.random.Generator, magnitude: Floats, how: SyntheticSettings) -> Floats:
@@ -171,7 +171,7 @@ def _radiation(rng: np.random.Generator, k: int, ratio: Floats, how: SyntheticSe
     turn = rng.uniform(0.0, 2.0 * np.pi, k)
     sv = np.cos(turn) * s[:, 0] - np.sin(turn) * s[:, 1]
     sh = np.sin(turn) * s[:, 0] + np.cos(turn) * s[:, 1]
-    fill = rng.normal(size=(3, k)) * 0.2
+    fill = rng.normal(size=(3, k)) * 0.35
     out = np.stack([p + fill[0], (sv + fill[1]) * ratio**3, (sh + fill[2]) * ratio**3], axis=1)
     blast = rng.uniform(size=k) < how.explosion_part
     out[blast, 0] = np.abs(out[blast, 0]) + 1.0

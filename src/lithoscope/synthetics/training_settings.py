@@ -84,11 +84,11 @@ class SyntheticSettings:
     shear_velocity_km_s: tuple[float, float] = (2.0, 3.7)
     vp_vs: tuple[float, float] = (1.6, 2.0)
     p_velocity_km_s: tuple[float, float] = (3.5, 6.8)
-    q_s: tuple[float, float] = (40.0, 800.0)
-    kappa_s: tuple[float, float] = (0.004, 0.08)
+    q_s: tuple[float, float] = (60.0, 1500.0)
+    kappa_s: tuple[float, float] = (0.003, 0.06)
     site_hz: tuple[float, float] = (0.8, 25.0)
     site_gain: tuple[float, float] = (0.6, 4.0)
-    explosion_part: float = 0.1
+    explosion_part: float = 0.07
     head_wave_part: float = 0.3
     conversion_part: float = 0.6
     reflection_part: float = 0.6
