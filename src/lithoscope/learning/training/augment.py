@@ -184,11 +184,13 @@ def _still_seen_rows(
 
 
 def _filter(example: Example, rng: np.random.Generator) -> None:
-    low, high = rng.uniform(0.5, 4.0), rng.uniform(8.0, 45.0)
-    kind, corners = (("highpass", [low]), ("lowpass", [high]), ("bandpass", [low, high]))[
-        int(rng.integers(3))
-    ]
-    sos = butter(int(rng.integers(1, 4)), corners, kind, output="sos", fs=RATE_HZ)
+    order = int(rng.integers(1, 4))
+    kind = int(rng.integers(3))
+    corners = (rng.uniform(0.5, 4.0), rng.uniform(8.0, 45.0))
+    if kind == 2:
+        sos = butter(order, corners, "bandpass", output="sos", fs=RATE_HZ)
+    else:
+        sos = butter(order, corners[kind], ("high", "low")[kind], output="sos", fs=RATE_HZ)
     begin, end = example.span
     part = example.data[:, begin:end]
     if part.shape[1]:
