@@ -20,6 +20,7 @@ from lithoscope.cli import (
     pick,
     report,
     run,
+    train,
 )
 from lithoscope.errors import ConfigError, LithoscopeError
 
@@ -44,6 +45,7 @@ for _module in (
     report,
     compare,
     config,
+    train,
 ):
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
 

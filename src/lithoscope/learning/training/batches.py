@@ -61,6 +61,7 @@ class Batches(Dataset[Batch]):
                 batch_size=None,
                 sampler=steps,  # type: ignore[arg-type]
                 num_workers=self.settings.workers,
+                generator=torch.Generator(),  # leaves the state that dropout draws from alone
                 prefetch_factor=4 if self.settings.workers else None,
             )
         )

@@ -6,6 +6,8 @@ import csv
 import hashlib
 import io
 import json
+import math
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -172,7 +174,7 @@ class _State:
         how = self.settings
         up = min(1.0, (self.step + 1) / max(how.warm_up_steps, 1))
         along = self.step / max(how.steps, 1)
-        return how.learning_rate * up * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * along)))
+        return how.learning_rate * up * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * along)))
 
     def advance(self, batch: tuple[torch.Tensor, ...]) -> dict[str, float]:
         x, y, w = (t.to(self.device) for t in batch)
@@ -277,8 +279,15 @@ class _State:
         path = self.folder / CHECKPOINT
         try:
             content = torch.load(path, map_location=self.device, weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-            raise DataError(f"{path}: no readable checkpoint ({error})") from error
+        except (
+            OSError,
+            RuntimeError,
+            EOFError,
+            ValueError,
+            KeyError,
+            pickle.UnpicklingError,
+        ) as error:
+            raise DataError(f"{path}: no readable checkpoint; delete it to start anew") from error
         if content["key"] != self.key():
             raise ConfigError(
                 f"{path} was made with other settings; choose another output folder or delete it"

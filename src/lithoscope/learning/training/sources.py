@@ -16,7 +16,10 @@ from lithoscope.learning.training.examples import Example, crop
 class Source(Protocol):
     """Draws windows."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What logs call it."""
+        ...
 
     def draw(self, rng: np.random.Generator, n: int) -> Example:
         """Return a window of n samples at 100 Hz."""

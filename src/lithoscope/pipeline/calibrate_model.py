@@ -1,0 +1,276 @@
+"""From a trained network to a model folder: exported, calibrated on validation traces, carded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lithoscope import __version__
+from lithoscope.errors import DataError
+from lithoscope.learning import preprocessing
+from lithoscope.learning.calibration import (
+    Calibration,
+    Curve,
+    PhaseCalibration,
+    calibrated,
+    fit_probability,
+    fit_sigma,
+    fit_threshold,
+    logit,
+)
+from lithoscope.learning.cards import Input, ModelCard, Output, Size, Thresholds, Windows
+from lithoscope.learning.metrics import COMPLETE_AFTER_S, match
+from lithoscope.learning.models import load_model, save_model
+from lithoscope.learning.onnx_export import require_training, to_onnx
+from lithoscope.learning.training.augment import AugmentationSettings, augment
+from lithoscope.learning.training.examples import Example
+from lithoscope.picking import LearnedPicker, LearnedPickerSettings
+from lithoscope.waveforms import Record
+
+if TYPE_CHECKING:
+    from lithoscope.learning.networks.picknet import PickNet, PickNetSettings
+    from lithoscope.learning.training.sources import Mixture
+
+#: A pick within this of a label is an onset, for probabilities (s).
+HIT_S = 0.2
+#: Residuals up to this count for sigmas (s); larger ones are other onsets.
+RESIDUAL_S = 0.5
+#: Thresholds are chosen by F1 within this (s), as in the benchmark.
+F1_S = 0.1
+#: Raw probability down to which picks are looked at.
+FLOOR = 0.01
+#: Changed copies of each validation trace, beside the trace itself.
+COPIES = 8
+#: Start of the records made of traces (ns); no meaning, but on the grid of the network.
+_START_NS = 1_500_000_000_000_000_000
+
+
+@dataclass(frozen=True)
+class Found:
+    """Picks of one phase on labelled traces: what calibration needs."""
+
+    raw: NDArray[np.float64]
+    sigma_s: NDArray[np.float64]
+    residual_s: NDArray[np.float64]  # to the matched label; NaN without one
+    source: NDArray[np.int64]  # number of the trace
+    original: NDArray[np.bool_]  # the trace itself, not a changed copy
+    n_labels: int  # on the traces themselves
+
+
+def export(net: PickNet, card: ModelCard, folder: Path, settings: PickNetSettings) -> ModelCard:
+    """Write the network with a card that has no calibration yet; weights beside it.
+
+    ``weights.npz`` holds the network before export, which fine-tuning starts from.
+    """
+    require_training()
+    from lithoscope.learning.networks.picknet import OUTPUT_STRIDE, OUTPUTS, STRIDE, reach
+
+    content = to_onnx(net, (2, preprocessing.CHANNELS, 1, 16 * STRIDE), free={0: 1, 3: STRIDE})
+    card = card.model_copy(
+        update={
+            "family": "lithoscope",
+            "input": Input(
+                rate_hz=preprocessing.RATE_HZ,
+                components="ZNE",
+                channels=preprocessing.CHANNELS,
+                preprocessing=preprocessing.NAME,
+            ),
+            "output": Output(names=OUTPUTS, stride=OUTPUT_STRIDE),
+            "windows": Windows(align=STRIDE, reach=reach(settings)),
+            "size": Size(parameters=sum(p.numel() for p in net.parameters())),
+        }
+    )
+    card = save_model(card, content, folder)
+    write_weights(net, settings, folder)
+    return card
+
+
+def write_weights(net: PickNet, settings: PickNetSettings, folder: Path) -> None:
+    """Write ``weights.npz`` into a model's folder."""
+    arrays = {k: v.detach().cpu().numpy() for k, v in net.state_dict().items()}
+    np.savez_compressed(folder / "weights.npz", widths=np.array(settings.widths), **arrays)
+
+
+def read_weights(folder: Path) -> PickNet:
+    """Return the network that ``weights.npz`` of a model's folder holds.
+
+    Raises
+    ------
+    DataError
+        If there is no such file or it is not of this network.
+    """
+    require_training()
+    import torch
+
+    from lithoscope.learning.networks.picknet import PickNet, PickNetSettings
+
+    path = folder / "weights.npz"
+    if not path.is_file():
+        raise DataError(
+            f"'{folder}' has no weights.npz: only models that `lithoscope train` wrote "
+            "can be fine-tuned"
+        )
+    try:
+        with np.load(path) as held:
+            arrays = {k: held[k] for k in held.files}
+        net = PickNet(PickNetSettings(tuple(int(w) for w in arrays.pop("widths"))))  # type: ignore[arg-type]
+        net.load_state_dict({k: torch.from_numpy(np.asarray(v)) for k, v in arrays.items()})
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError) as error:
+        first = str(error).splitlines()[0]
+        raise DataError(f"{path}: no weights of this network ({first})") from None
+    return net
+
+
+def calibrate(
+    folder: Path,
+    validation: Sequence[Example],
+    noise: Sequence[Record],
+    *,
+    mixture: Mixture | None = None,
+    seed: int = 0,
+) -> ModelCard:
+    """Fit probabilities, sigmas and thresholds of a model and write them on its card.
+
+    Each validation trace is picked as it is and in `COPIES` changed copies (turned, buried in
+    noise, vertical only, ...), so that faint and odd onsets are known as well.
+
+    Parameters
+    ----------
+    folder
+        Model without calibration.
+    validation
+        Labelled traces of the validation part.
+    noise
+        Records in which every pick counts as false.
+    mixture
+        Gives real noise to bury copies in.
+    seed
+        Of the changes.
+
+    Raises
+    ------
+    DataError
+        If there are too few labels.
+    """
+    model = load_model(folder)
+    picker = LearnedPicker(model, LearnedPickerSettings(p_threshold=FLOOR, s_threshold=FLOOR))
+    traces = _copies(validation, mixture, seed)
+    false = [picker.pick(record)[0] for record in noise]
+    hours = sum(r.n_samples / r.sampling_rate_hz for r in noise) / 3600.0
+    phases, levels, rates = [], [], []
+    for k, phase in enumerate("PS"):
+        found = _picks_on(picker, traces, k)
+        curve, sigma = _fit(found)
+        raw_false = [t.loc[t["phase"] == phase, "probability"].to_numpy(float) for t in false] or [
+            np.zeros(0)
+        ]
+        level = _best_level(found, curve)
+        p_false = calibrated(curve, logit(np.concatenate(raw_false)))
+        thresholds = Curve()
+        if hours > 0 and len(p_false) >= 3:
+            thresholds = fit_threshold(p_false, hours)
+        phases.append(PhaseCalibration(probability=curve, sigma_scale=sigma, threshold=thresholds))
+        levels.append(level)
+        rates.append(float((p_false >= level).sum() / hours) if hours > 0 else None)
+    card = model.card.model_copy(
+        update={
+            "calibration": Calibration(p=phases[0], s=phases[1]),
+            "thresholds": Thresholds(
+                p=levels[0],
+                s=levels[1],
+                event=0.3,
+                false_p_per_hour=rates[0],
+                false_s_per_hour=rates[1],
+            ),
+        }
+    )
+    return save_model(card, model.network.content, folder)
+
+
+def _copies(
+    validation: Sequence[Example], mixture: Mixture | None, seed: int
+) -> list[tuple[int, bool, Example]]:
+    """Return (number of the trace, whether unchanged, example)."""
+    how = AugmentationSettings(
+        overlay=0.0, edge=0.0, fault=0.0, noise=0.7 if mixture is not None else 0.0
+    )
+    out = []
+    for i, one in enumerate(validation):
+        out.append((i, True, one))
+        for k in range(COPIES):
+            rng = np.random.default_rng([seed, i, k])
+            noise = mixture.noise(rng, one.n_samples) if mixture is not None else None
+            out.append((i, False, augment(one, rng, how, noise=noise)))
+    return out
+
+
+def _picks_on(
+    picker: LearnedPicker, traces: Sequence[tuple[int, bool, Example]], phase: int
+) -> Found:
+    rows: list[tuple[float, float, float, int, bool]] = []
+    n_labels = 0
+    for number, original, one in traces:
+        labels = one.picks[(one.picks[:, 0] == phase) & (one.picks[:, 2] > 0.5), 1] / 100.0
+        hidden = one.picks[(one.picks[:, 0] == phase) & (one.picks[:, 2] <= 0.5), 1] / 100.0
+        if not len(labels):
+            continue
+        n_labels += len(labels) * original
+        begin, end = one.span
+        record = Record(
+            "XX.TRACE..HH", _START_NS, 100.0, one.data, one.mask, ("", "", ""), np.zeros(3, bool)
+        ).cut(_START_NS + begin * 10_000_000, _START_NS + end * 10_000_000)
+        picks = picker.pick(record)[0]
+        picks = picks[picks["phase"] == "PS"[phase]]
+        times = (picks["time"].astype("int64").to_numpy() - _START_NS) / 1e9
+        i, j = match(labels, times, RESIDUAL_S)
+        residual = np.full(len(times), np.nan)
+        residual[j] = times[j] - labels[i]
+        near_hidden = (np.abs(times[:, None] - hidden) < RESIDUAL_S).any(1)
+        judged = (times <= labels.max() + COMPLETE_AFTER_S) & ~near_hidden
+        values = picks[["probability", "time_sigma_s"]].to_numpy(float)
+        for r in np.flatnonzero(judged):
+            rows.append((values[r, 0], values[r, 1], residual[r], number, original))
+    table = np.array(rows, float).reshape(-1, 5)
+    return Found(
+        table[:, 0],
+        table[:, 1],
+        table[:, 2],
+        table[:, 3].astype(np.int64),
+        table[:, 4] > 0,
+        n_labels,
+    )
+
+
+def _fit(found: Found) -> tuple[Curve, Curve]:
+    hit = np.abs(found.residual_s) <= HIT_S
+    curve = fit_probability(found.raw, hit)
+    matched = np.isfinite(found.residual_s)
+    probability = calibrated(curve, logit(found.raw[matched]))
+    return curve, fit_sigma(found.residual_s[matched], found.sigma_s[matched], probability)
+
+
+def _best_level(found: Found, curve: Curve) -> float:
+    """Return the calibrated probability with the largest F1 on the traces as they are."""
+    raw, hit = found.raw[found.original], np.abs(found.residual_s[found.original]) <= F1_S
+    order = np.argsort(-raw, kind="stable")
+    f1 = 2.0 * np.cumsum(hit[order]) / (np.arange(1, len(order) + 1) + found.n_labels)
+    # Neighbouring thresholds differ by chance: the middle of those within one pick of the best.
+    good = np.flatnonzero(f1 >= f1.max() - 1.0 / max(found.n_labels, 1))
+    level = calibrated(curve, logit(raw[order][good]))
+    return float(np.clip(np.median(level), 0.05, 0.95))
+
+
+def today() -> str:
+    """Return the day, for cards."""
+    return datetime.now(UTC).strftime("%Y-%m-%d")
+
+
+def program() -> str:
+    """Return what trained the model, for cards."""
+    return f"lithoscope {__version__}"

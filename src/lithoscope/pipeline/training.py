@@ -1,0 +1,281 @@
+"""`lithoscope train`: configuration in, a calibrated model with its card out."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from lithoscope.errors import ConfigError
+from lithoscope.files import replacing, storage_error
+from lithoscope.learning.cards import ModelCard, Training, TrainingData
+from lithoscope.learning.models import find_model, load_model
+from lithoscope.learning.onnx_export import require_training
+from lithoscope.learning.training.examples import Example
+from lithoscope.learning.training.settings import TrainingSettings
+from lithoscope.picking import ClassicalPicker, LearnedPicker, Picker
+from lithoscope.picking.windowed import WindowedPicker
+from lithoscope.pipeline.calibrate_model import (
+    calibrate,
+    export,
+    program,
+    read_weights,
+    today,
+)
+from lithoscope.pipeline.training_sources import (
+    SourceSettings,
+    dataset_examples,
+    labelled,
+    mixture,
+    noise_records,
+    synthetic_examples,
+)
+from lithoscope.settings import Settings
+
+#: Traces of the synthetic test set that stands for old data where none is named.
+SYNTHETIC_TEST = 400
+_SYNTHETIC_SEED = 20_201
+
+
+class TrainSettings(Settings):
+    """Configuration of `lithoscope train`."""
+
+    name: str = Field("my-picker", description="Name of the model and of its folder.")
+    version: str = Field("1", description="Version of the model.")
+    description: str = Field("", description="What the model is for.")
+    licence: str = Field("", description="Licence of the weights.")
+    training: TrainingSettings = Field(TrainingSettings(), description="How it is trained.")
+    sources: tuple[SourceSettings, ...] = Field((), description="Where examples come from.")
+    teacher: str = Field(
+        "",
+        description="Model whose picks label continuous records and fill in missing labels: a "
+        "name, a model's folder, or classical.",
+    )
+    validation: tuple[Path, ...] = Field(
+        (), description="Datasets whose validation part chooses the weights and calibrates."
+    )
+    split: Path | None = Field(
+        None, description="Table of the split of these datasets; default: by station, seed 0."
+    )
+    noise: tuple[SourceSettings, ...] = Field(
+        (),
+        description="Records for the rate of false picks; stretches in which the teacher sees "
+        "anything are left out.",
+    )
+    start: str = Field(
+        "", description="Model to fine-tune: a name or a model's folder; empty = train from new."
+    )
+    old: tuple[Path, ...] = Field(
+        (),
+        description="Datasets whose test part must not get worse by fine-tuning; default: "
+        "synthetic seismograms.",
+    )
+    data: tuple[TrainingData, ...] = Field((), description="Sources and licences, for the card.")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `train_model` made.
+
+    Attributes
+    ----------
+    folder
+        The model.
+    card
+        Its card.
+    step, score
+        Step of the weights kept, and their validation scores.
+    guard
+        After fine-tuning: ``test`` (new, old), ``phase``, ``before``, ``after`` (F1 within
+        0.1 s); None otherwise.
+    recommended
+        False if fine-tuning lost more on old data than it won on new.
+    """
+
+    folder: Path
+    card: ModelCard
+    step: int
+    score: dict[str, float]
+    guard: pd.DataFrame | None
+    recommended: bool
+
+
+def load_training(path: Path) -> TrainSettings:
+    """Read the TOML configuration of a training; paths in it are relative to its folder.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or holds an unknown key or a value out of range.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise storage_error("read the configuration", path, error) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: no TOML: {error}") from None
+    settings: TrainSettings = TrainSettings.parse(values, where=str(path))
+    return _resolved(settings, path.parent)
+
+
+def train_model(
+    settings: TrainSettings,
+    output: Path,
+    *,
+    device: str = "cpu",
+    progress: Callable[[int, int, str], None] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Outcome:
+    """Train (or go on training), calibrate and export a model.
+
+    Parameters
+    ----------
+    settings
+        The configuration.
+    output
+        Folder of the training: checkpoint, learning curves, and the model in a folder of its
+        name.
+    device
+        ``cpu`` or ``cuda``.
+    progress
+        Told of each step.
+    say
+        Told of each stage.
+
+    Raises
+    ------
+    ModelError
+        If PyTorch and ONNX are not installed, or a model cannot be loaded.
+    ConfigError, DataError
+        If the configuration or the data are of no use.
+    """
+    require_training()
+    from lithoscope.learning.networks.picknet import PickNetSettings
+    from lithoscope.learning.training.loop import train
+
+    teacher = _teacher(settings.teacher)
+    start = read_weights(find_model(settings.start)) if settings.start else None
+    say("loading sources")
+    sources = mixture(settings.sources, teacher)
+    validation = _examples(settings.validation, "validation", settings.split)
+    say(f"training {settings.training.steps} steps; {len(validation)} validation traces")
+    trained = train(
+        sources,
+        validation,
+        settings.training,
+        output,
+        start=start,
+        device=device,
+        progress=progress,
+    )
+    say("calibrating and exporting")
+    folder = output / settings.name
+    sizes = PickNetSettings(settings.training.widths, dropout=settings.training.dropout)
+    card = export(trained.net, _card(settings, trained.step), folder, sizes)
+    if validation:
+        noise = noise_records(settings.noise, teacher)
+        card = calibrate(folder, validation, noise, mixture=sources, seed=settings.training.seed)
+    guard = _guard(settings, folder, say) if settings.start else None
+    kept = guard is None or _won(guard)
+    return Outcome(folder, card, trained.step, trained.score, guard, kept)
+
+
+def _examples(paths: Sequence[Path], part: str, split: Path | None) -> list[Example]:
+    return dataset_examples(labelled(paths, part, split)) if paths else []
+
+
+def _teacher(name: str) -> Picker | None:
+    if not name:
+        return None
+    if name == "classical":
+        return ClassicalPicker()
+    model = load_model(name)
+    return LearnedPicker(model) if model.card.family == "lithoscope" else WindowedPicker(model)
+
+
+def _card(settings: TrainSettings, step: int) -> ModelCard:
+    how = settings.training
+    return ModelCard(
+        name=settings.name,
+        version=settings.version,
+        family="lithoscope",
+        description=settings.description,
+        licence=settings.licence,
+        training=Training(
+            data=settings.data,
+            splits="test, validation and training share no station (SHA-256 of NET.STA, seed 0)"
+            if settings.split is None
+            else f"as in {settings.split.name}",
+            recipe=f"AdamW, cosine schedule from {how.learning_rate:g}, batches of "
+            f"{how.batch_size} windows of {how.window_samples} samples, averaged weights"
+            + (f"; fine-tuned from {settings.start}" if settings.start else ""),
+            seed=how.seed,
+            steps=step,
+            commit=program(),
+            date=today(),
+        ),
+    )
+
+
+def _guard(settings: TrainSettings, folder: Path, say: Callable[[str], None]) -> pd.DataFrame:
+    """Score the model before and after fine-tuning on new and on old test data."""
+    from lithoscope.learning.training.validate import outputs, scores
+
+    say("comparing with the model before fine-tuning")
+    new = [s for s in settings.sources if s.kind == "dataset" and s.path is not None]
+    fresh = [e for s in new if s.path for e in _examples([s.path], "test", s.split)]
+    old = _examples(settings.old, "test", None) or synthetic_test()
+    before, after = read_weights(find_model(settings.start)), read_weights(folder)
+    rows = []
+    for name, examples in (("new", fresh), ("old", old)):
+        for net, column in ((before, "before"), (after, "after")):
+            result = scores(outputs(net, examples), examples)
+            rows += [(name, k, column, result.get(f"{k.lower()}_f1")) for k in "PS"]
+    table = pd.DataFrame(rows, columns=["test", "phase", "when", "f1"])
+    wide = table.pivot(index=["test", "phase"], columns="when", values="f1").reset_index()
+    return wide[["test", "phase", "before", "after"]].rename_axis(columns=None)
+
+
+def synthetic_test() -> list[Example]:
+    """Return the fixed synthetic seismograms that stand for old data."""
+    return synthetic_examples(np.random.default_rng(_SYNTHETIC_SEED), SYNTHETIC_TEST)
+
+
+def _won(guard: pd.DataFrame) -> bool:
+    """Return True if the mean gain on new data is above zero and above the mean loss on old."""
+    change = (guard["after"] - guard["before"]).groupby(guard["test"]).mean()
+    gain, loss = float(change.get("new", 0.0)), -float(change.get("old", 0.0))
+    return gain > 0.0 and gain >= loss
+
+
+def _resolved(settings: TrainSettings, folder: Path) -> TrainSettings:
+    def at(path: Path | None) -> Path | None:
+        return path if path is None else folder / path
+
+    def source(one: SourceSettings) -> SourceSettings:
+        return one.model_copy(update={"path": at(one.path), "split": at(one.split)})
+
+    update: dict[str, Any] = {
+        "sources": tuple(source(s) for s in settings.sources),
+        "noise": tuple(source(s) for s in settings.noise),
+        "validation": tuple(folder / p for p in settings.validation),
+        "old": tuple(folder / p for p in settings.old),
+        "split": at(settings.split),
+    }
+    for key in ("teacher", "start"):
+        name = getattr(settings, key)
+        if name and (folder / name).is_dir():
+            update[key] = str(folder / name)
+    return settings.model_copy(update=update)
+
+
+def write_guard(guard: pd.DataFrame, folder: Path) -> None:
+    """Write the table of the guard as CSV into a model's folder."""
+    with replacing(folder / "guard.csv") as part:
+        guard.to_csv(part, index=False, float_format="%.4f")
