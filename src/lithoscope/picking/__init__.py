@@ -2,6 +2,13 @@
 
 from lithoscope.picking.classical import ClassicalPicker
 from lithoscope.picking.interface import Picker
-from lithoscope.picking.settings import ClassicalPickerSettings
+from lithoscope.picking.learned import LearnedPicker
+from lithoscope.picking.settings import ClassicalPickerSettings, LearnedPickerSettings
 
-__all__ = ["ClassicalPicker", "ClassicalPickerSettings", "Picker"]
+__all__ = [
+    "ClassicalPicker",
+    "ClassicalPickerSettings",
+    "LearnedPicker",
+    "LearnedPickerSettings",
+    "Picker",
+]

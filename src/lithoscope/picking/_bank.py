@@ -38,7 +38,7 @@ class Bank:
         Each component starts as if its first sample had lasted for ever, so a constant offset
         makes no transient.
         """
-        return _filter(_sections(self), np.ascontiguousarray(data))
+        return apply_sections(_sections(self), np.ascontiguousarray(data))
 
 
 @lru_cache(maxsize=32)
@@ -53,8 +53,14 @@ def _sections(bank: Bank) -> NDArray[np.float64]:
     )
 
 
+@lru_cache(maxsize=32)
+def wide_sections(bank: Bank) -> NDArray[np.float64]:
+    """Return the sections of the wide bands only."""
+    return _sections(bank)[bank.n_octaves :].copy()
+
+
 @njit(cache=True)
-def _filter(sections: NDArray, data: NDArray) -> NDArray:
+def apply_sections(sections: NDArray, data: NDArray) -> NDArray:
     """Run two second-order sections (transposed direct form II) over all components at once."""
     n_filters, n = sections.shape[0], data.shape[1]
     out = np.empty((n_filters, 3, n))
