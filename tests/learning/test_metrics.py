@@ -40,7 +40,7 @@ def best_by_trial(labels: list[float], picks: list[float], tolerance: float) -> 
     return 0, 0.0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(labels=TIMES, picks=TIMES, tolerance=st.sampled_from([0.0, 0.25, 0.55, 1.05]))
 def test_matching_is_the_best_one_to_one_pairing(labels, picks, tolerance: float) -> None:
     i, j = match(labels, picks, tolerance)

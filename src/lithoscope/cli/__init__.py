@@ -14,6 +14,7 @@ from lithoscope.cli import (
     compare,
     config,
     demo,
+    evaluate,
     export,
     locate,
     magnitude,
@@ -46,6 +47,7 @@ for _module in (
     compare,
     config,
     train,
+    evaluate,
 ):
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
 

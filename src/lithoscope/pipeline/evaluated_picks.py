@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,11 @@ def truth(dataset: WaveformDataset) -> Truth:
 
 
 def pick_dataset(
-    picker: Picker, dataset: WaveformDataset, known: Truth, *, tick: Iterable[Any] | None = None
+    picker: Picker,
+    dataset: WaveformDataset,
+    known: Truth,
+    *,
+    step: Callable[[], object] | None = None,
 ) -> Picked:
     """Pick all traces of a dataset.
 
@@ -147,19 +151,18 @@ def pick_dataset(
         Its threshold should be low: thresholds are applied to the table.
     dataset, known
         The dataset and what `truth` returned for it.
-    tick
-        Iterator that is advanced once a trace (a progress bar).
+    step
+        Called after each trace.
     """
     group = groups(dataset.metadata)
-    ticks = iter(tick) if tick is not None else None
     tables, hours, cpu = [], 0.0, 0.0
     unusable: dict[str, int] = {}
     noise = known.noise.groupby("trace")[["first_s", "last_s"]]
     spans = {name: list(part.itertuples(index=False, name=None)) for name, part in noise}
     for i in range(len(dataset)):
         row, record = dataset.metadata.iloc[i], dataset.record(i)
-        if ticks is not None:
-            next(ticks, None)
+        if step is not None:
+            step()
         if why := _unusable(picker, record):
             unusable[why] = unusable.get(why, 0) + 1
             continue

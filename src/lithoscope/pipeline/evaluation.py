@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -37,6 +36,7 @@ from lithoscope.pipeline.evaluated_scores import (
     measure,
     phase_of,
 )
+from lithoscope.pipeline.progress import Reporter, Silent
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,10 @@ class Evaluation:
     costs: pd.DataFrame
     notes: tuple[str, ...]
 
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return all tables by their names."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "notes"}
+
 
 def contestant(choice: str) -> Contestant:
     """Return the picker that a user names, with thresholds at `FLOOR`.
@@ -132,7 +136,7 @@ def evaluate(
     tolerances_s: Sequence[float] = TOLERANCES_S,
     n_samples: int = 1000,
     seed: int = 0,
-    progress: Callable[[Iterable[Any], str, int], Iterable[Any]] | None = None,
+    reporter: Reporter | None = None,
 ) -> Evaluation:
     """Measure pickers on the same records.
 
@@ -151,8 +155,8 @@ def evaluate(
         Farthest that a hit may lie from its label; ascending.
     n_samples, seed
         Of the bootstrap.
-    progress
-        Takes (iterable, text, total) and returns the iterable, showing progress.
+    reporter
+        Receives progress.
 
     Raises
     ------
@@ -167,11 +171,11 @@ def evaluate(
     known = truth(dataset)
     if known.labels.empty:
         raise DataError("the dataset has no label to evaluate on")
-    tolerances = sorted(tolerances_s)
+    tolerances, teller = sorted(tolerances_s), reporter or Silent()
     calm = pd.DataFrame(columns=known.noise.columns)
     results = []
     for one in contestants:
-        result, spans = _run(one, dataset, known, validation, noise, tolerances[0], progress)
+        result, spans = _run(one, dataset, known, validation, noise, tolerances[0], teller)
         results.append(result)
         calm = spans if len(spans) else calm
     every = pd.concat([known.noise, calm], ignore_index=True) if len(calm) else known.noise
@@ -187,21 +191,22 @@ def _run(
     validation: WaveformDataset | None,
     noise: Sequence[Noise],
     tolerance_s: float,
-    progress: Callable[[Iterable[Any], str, int], Iterable[Any]] | None,
+    reporter: Reporter,
 ) -> tuple[Result, pd.DataFrame]:
-    def bar(text: str, total: int) -> Iterator[Any] | None:
-        return iter(progress(range(total), f"{one.name}: {text}", total)) if progress else None
-
     thresholds, rule = dict(one.thresholds), "its own"
     if validation is not None:
         basis = truth(validation)
-        found = pick_dataset(one.picker, validation, basis, tick=bar("validation", len(validation)))
+        with reporter.track(f"{one.name}: validation traces", len(validation)) as step:
+            found = pick_dataset(one.picker, validation, basis, step=step)
         rule = f"largest F1 within {tolerance_s:g} s on validation data"
         for phase in "PS":
             labels, picks = phase_of(basis.labels, phase), phase_of(found.picks, phase)
             if len(labels):
                 thresholds[phase] = best_threshold(labels, picks, tolerance_s, GRID)[0]
-    picked = pick_dataset(one.picker, dataset, known, tick=bar("records", len(dataset)))
+    with reporter.track(f"{one.name}: traces", len(dataset)) as step:
+        picked = pick_dataset(one.picker, dataset, known, step=step)
+    if noise:
+        reporter.say(f"{one.name}: noise")
     calm, spans = pick_noise(one.picker, noise)
     return Result(one.name, picked, calm, thresholds, rule), spans
 
