@@ -72,7 +72,8 @@ def _chunk(
     coda = paths.coda[part].copy()
     coda[:, :, 0] += PADDING
     waves = np.zeros((m, 2, 3, n_fft), np.float32)
-    excite(waves, paths.rays[part], paths.subevents[part], coda, noise, rate_hz)
+    tables = (paths.rays[part], paths.subevents[part], coda, paths.surface[part])
+    excite(waves, *tables, noise, rate_hz)
     spectrum = rfft(waves, axis=-1)
     t_star = sources.t_star_s[part].ravel()
     onset = sources.onset[part].ravel()

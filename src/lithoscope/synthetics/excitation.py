@@ -16,10 +16,13 @@ N_RAY_COLUMNS = 6
 # Columns of the table of codas, one row per group.
 START, LAPSE, RISE, DECAY, ENERGY, EXCHANGE = range(6)
 N_CODA_COLUMNS = 6
+# Columns of the table of surface waves.
+BEGIN, LENGTH, FROM, TO, RAYLEIGH, LOVE = range(6)
+N_SURFACE_COLUMNS = 6
 
 
 @njit(cache=True)
-def excite(out, rays, subevents, coda, noise, rate):  # type: ignore[no-untyped-def]
+def excite(out, rays, subevents, coda, surface, noise, rate):  # type: ignore[no-untyped-def]
     """Fill ``out`` (events, 2, 3, n) with the rays and coda of each event.
 
     Parameters
@@ -34,6 +37,9 @@ def excite(out, rays, subevents, coda, noise, rate):  # type: ignore[no-untyped-
     coda
         (events, 2, 6): start sample, travel time (samples), rise time, decay time (samples),
         energy over its first 5 s, part of it that grows towards S (exchange between P and S).
+    surface
+        (events, 6): delay after the S group's start and length (samples), first and last frequency
+        (cycles per sample), energies of Rayleigh and Love waves.
     noise
         (events, 3, n) Gaussian, of unit variance.
     rate
@@ -55,6 +61,28 @@ def excite(out, rays, subevents, coda, noise, rate):  # type: ignore[no-untyped-
                     amplitude = size * rays[e, r, VERTICAL + c]
                     if amplitude != 0.0:
                         _ray(out[e, g, c], first, amplitude, rays[e, r, TAIL])
+        _surface(out[e, 1], int(coda[e, 1, START]), surface[e])
+
+
+@njit(cache=True)
+def _surface(out, start, surface):  # type: ignore[no-untyped-def]
+    """Dispersed trains, long periods first; Rayleigh waves move in an ellipse."""
+    length = surface[LENGTH]
+    if length < 1.0:
+        return
+    first, n = start + int(surface[BEGIN]), out.shape[1]
+    # Energy of sin^2 times cosine over the length is 3/16 of it.
+    rayleigh, love = (
+        np.sqrt(surface[RAYLEIGH] * 5.3 / length),
+        np.sqrt(surface[LOVE] * 5.3 / length),
+    )
+    for i in range(max(first, 0), min(n, first + int(length))):
+        t = i - first
+        phase = 2.0 * np.pi * t * (surface[FROM] + 0.5 * (surface[TO] - surface[FROM]) * t / length)
+        shape = np.sin(np.pi * t / length) ** 2
+        out[0, i] += rayleigh * shape * np.cos(phase)
+        out[1, i] += 0.7 * rayleigh * shape * np.sin(phase)
+        out[2, i] += love * shape * np.cos(1.2 * phase)
 
 
 @njit(cache=True)
@@ -98,7 +126,9 @@ def _scatter(out, coda, g, noise, rate):  # type: ignore[no-untyped-def]
         for j in range(step):
             level = scale * (value + slope * j)
             for c in range(3):
-                out[c, i + j] = level * noise[(c + g) % 3, i + j]
+                # The coda of P still comes up steeply.
+                part = 0.75 if g == 0 and c > 0 else 1.0
+                out[c, i + j] = part * level * noise[(c + g) % 3, i + j]
         value = after
         i += step
 

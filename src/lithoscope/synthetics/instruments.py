@@ -15,7 +15,7 @@ CORNERS_HZ = (0.0, 0.2, 1.0, 2.0, 4.5, 10.0)
 CORNER_PARTS = (0.42, 0.05, 0.2, 0.12, 0.18, 0.03)
 # Rates at which the data were recorded before they became 100 Hz, and how often.
 RECORDED_HZ = (20.0, 25.0, 40.0, 50.0, 62.5, 80.0, 100.0, 125.0, 200.0, 250.0)
-RECORDED_PARTS = (0.02, 0.02, 0.06, 0.08, 0.03, 0.02, 0.52, 0.05, 0.15, 0.05)
+RECORDED_PARTS = (0.01, 0.01, 0.05, 0.06, 0.02, 0.02, 0.57, 0.05, 0.16, 0.05)
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,16 @@ class Instruments:
     accelerometer
         True where the trace is acceleration.
     cutoff_hz
-        Above this nothing was recorded.
+        Above this nothing was recorded; infinite where no filter bites.
+    passband
+        Part of it up to which all was.
     """
 
     corner_hz: NDArray[np.float64]
     damping: NDArray[np.float64]
     accelerometer: NDArray[np.bool_]
     cutoff_hz: NDArray[np.float64]
+    passband: NDArray[np.float64]
 
     def response(self, n_fft: int, rate_hz: float) -> NDArray[np.complex64]:
         """Transfer functions from ground velocity, (n, n_fft/2 + 1)."""
@@ -47,10 +50,13 @@ def draw_instruments(rng: np.random.Generator, n: int, how: SyntheticSettings) -
     accelerometer = rng.uniform(size=n) < how.accelerometer_part
     corner = rng.choice(CORNERS_HZ, n, p=CORNER_PARTS)
     recorded = rng.choice(RECORDED_HZ, n, p=RECORDED_PARTS)
-    cutoff = recorded * rng.uniform(0.4, 0.5, n)
+    cutoff = recorded * rng.uniform(0.44, 0.5, n)
+    # At 100 Hz and above others have a filter of minimum phase, or none that bites.
+    soft = (recorded >= 100.0) & (rng.uniform(size=n) >= how.linear_phase_part)
     return Instruments(
         corner_hz=np.where(accelerometer, 0.0, corner),
         damping=rng.uniform(0.5, 0.9, n),
         accelerometer=accelerometer,
-        cutoff_hz=np.minimum(cutoff, 50.0),
+        cutoff_hz=np.where(soft, np.inf, np.minimum(cutoff, 50.0)),
+        passband=rng.uniform(0.3, 0.8, n),
     )

@@ -10,6 +10,7 @@ from scipy.signal import butter
 BAND_HZ = (1.0, 20.0)  # in which the signal-to-noise ratio is measured
 AFTER_S = (1.0, 2.0)  # length of the signal window of P and S
 BEFORE_S = 2.0  # length of the noise window
+SEEN_DB = -5.0  # a first arrival below this gives its label to the next
 
 
 def band_filter(data: NDArray[np.float32], rate_hz: float) -> NDArray[np.float32]:
@@ -79,28 +80,62 @@ def scale_factors(band, trace, onset, snr_db, noise_band, rate):  # type: ignore
 
 
 @njit(cache=True)
-def onset_snr_db(band, noise, trace, onset, rate, before, after):  # type: ignore[no-untyped-def]
-    """Signal-to-noise ratio at each onset, (k, 2) dB: power gained over the power before.
+def _snr_db(signal, rest, at, before, after):  # type: ignore[no-untyped-def]
+    """Power gained after a sample over the power before it, dB; all lengths in samples."""
+    if at > 10:
+        level = _mean_square(rest, at - before, at) + _mean_square(signal, at - before, at)
+    else:
+        level = _mean_square(rest, 0, before)
+    gain = _mean_square(signal, at, at + after) - _mean_square(signal, at - after, at)
+    return 10.0 * np.log10(max(gain, 1e-4 * level) / level) if level > 0.0 else 60.0
 
-    ``band`` (n, 3, samples) holds all earthquakes of a trace, ``noise`` its noise, both
-    band-passed. NaN where the onset lies outside the window.
+
+@njit(cache=True)
+def visible_onsets(band, noise, trace, onset, arrivals, rate):  # type: ignore[no-untyped-def]
+    """Return onset and signal-to-noise ratio in dB of the first arrival that can be seen.
+
+    An arrival is seen if the power gained at it, times the square of its part of the largest
+    amplitude soon after it, is at least `SEEN_DB` over the power before; where none is, the
+    first counts. So a head wave or a first part of the source far below the noise gives no label.
+
+    Parameters
+    ----------
+    band, noise
+        (n, 3, samples) all earthquakes of a trace, and its noise, band-passed.
+    trace, onset
+        (k,) and (k, 2): trace and first arrivals of each earthquake.
+    arrivals
+        (k, 2, m, 2) delay in samples and amplitude of the candidates, by time.
+    rate
+        Samples per second.
+
+    Returns
+    -------
+    (k, 2, 2): onset in samples and dB; NaN dB where the first arrival lies outside the window.
     """
-    k, n = len(trace), band.shape[2]
-    out = np.full((k, 2), np.nan)
+    k, n, m = len(trace), band.shape[2], arrivals.shape[2]
+    out = np.full((k, 2, 2), np.nan)
+    before = int(BEFORE_S * rate)
     for e in range(k):
         signal, rest = band[trace[e]], noise[trace[e]]
         for g in range(2):
-            if not 0 <= onset[e, g] < n:
+            first, after = onset[e, g], int(AFTER_S[g] * rate)
+            out[e, g, 0] = first
+            if not 0 <= first < n:
                 continue
-            at, length = int(np.ceil(onset[e, g])), int(after[g] * rate)
-            early = at - int(before * rate)
-            if at > 10:
-                level = _mean_square(rest, early, at) + _mean_square(signal, early, at)
-            else:
-                level = _mean_square(rest, 0, int(before * rate))
-            gain = _mean_square(signal, at, at + length) - _mean_square(signal, at - length, at)
-            ratio = max(gain, 1e-4 * level) / level if level > 0.0 else 1e6
-            out[e, g] = 10.0 * np.log10(ratio)
+            out[e, g, 1] = _snr_db(signal, rest, int(np.ceil(first)), before, after)
+            for j in range(m):
+                delay, size = arrivals[e, g, j]
+                if size == 0.0 or first + delay >= n:
+                    break
+                largest = 0.0
+                for i in range(j, m):
+                    if arrivals[e, g, i, 0] < delay + after:
+                        largest = max(largest, arrivals[e, g, i, 1])
+                snr = _snr_db(signal, rest, int(np.ceil(first + delay)), before, after)
+                if snr + 20.0 * np.log10(size / largest) >= SEEN_DB:
+                    out[e, g, 0], out[e, g, 1] = first + delay, snr
+                    break
     return out
 
 

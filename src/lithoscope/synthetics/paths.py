@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lithoscope.synthetics.excitation import N_CODA_COLUMNS, N_RAY_COLUMNS
+from lithoscope.synthetics.excitation import N_CODA_COLUMNS, N_RAY_COLUMNS, N_SURFACE_COLUMNS
 from lithoscope.synthetics.sources import Floats, Sources, log_uniform
 from lithoscope.synthetics.training_settings import SyntheticSettings
 
@@ -26,17 +26,19 @@ class Paths:
         (k, 2, parts, 2).
     coda
         (k, 2, 6).
-    direct
-        (k, 2) delay of the direct wave after the first arrival, samples; 0 without a head wave.
-    head
-        (k, 2) amplitude of the head wave relative to the direct wave; 1 without one.
+    surface
+        (k, 6).
+    arrivals
+        (k, 2, m, 2) delay after the first arrival in samples, ascending, and relative amplitude
+        (0: none) of what may be the first that is seen: each part of the source in head wave and
+        direct wave.
     """
 
     rays: Floats
     subevents: Floats
     coda: Floats
-    direct: Floats
-    head: Floats
+    surface: Floats
+    arrivals: Floats
 
 
 def draw_paths(
@@ -57,13 +59,27 @@ def draw_paths(
     )
     rays[:, :, 1] = np.round(rays[:, :, 1] * rate_hz)
     rays[:, :, 5] *= rate_hz
+    parts = _subevents(rng, sources, rate_hz, how)
     return Paths(
         rays=rays,
-        subevents=_subevents(rng, sources, rate_hz, how),
+        subevents=parts,
         coda=_coda(rng, sources, rays, rate_hz, how),
-        direct=np.round(direct * rate_hz),
-        head=head,
+        surface=_surface_waves(rng, sources, rays, rate_hz, how)[shared],
+        arrivals=_arrivals(np.round(direct * rate_hz), head, parts),
     )
+
+
+def _arrivals(direct: Floats, head: Floats, parts: Floats) -> Floats:
+    """Delays and amplitudes of the parts of the source in both waves, by time."""
+    late = parts.copy()
+    late[..., 0] += direct[..., None]
+    early = parts.copy()
+    early[..., 1] *= np.where(direct > 0, head, 0.0)[..., None]
+    both = np.concatenate([early, late], axis=2)
+    # Those that do not exist go last.
+    key = np.where(both[..., 1] > 0, both[..., 0], np.inf)
+    order = np.argsort(key, axis=2, kind="stable")
+    return np.take_along_axis(both, order[..., None], axis=2)
 
 
 def _head_waves(
@@ -206,7 +222,32 @@ def _coda(
     for group in (0, 1):
         own = rays[:, :, 0] == group
         energy = (rays[:, :, 2:5] ** 2).sum(axis=2) * own
-        level = log_uniform(rng, ((0.2, 8.0), (0.3, 8.0))[group], k)
+        level = log_uniform(rng, ((0.4, 12.0), (0.3, 8.0))[group], k)
         out[:, group, 4] = energy.sum(axis=1) * level
     out[:, 0, 5] = rng.uniform(0.0, 6.0, k)
+    return out
+
+
+def _surface_waves(
+    rng: np.random.Generator,
+    sources: Sources,
+    rays: Floats,
+    rate_hz: float,
+    how: SyntheticSettings,
+) -> Floats:
+    """Trains of 0.05 to 2 Hz at 1.8 to 3.2 km/s, from sources more than 15 km away.
+
+    The wavelet of the source passes them only where it reaches such long periods.
+    """
+    k = len(sources.trace)
+    out = np.zeros((k, N_SURFACE_COLUMNS))
+    has = (rng.uniform(size=k) < how.surface_wave_part) & (sources.distance_km > 15.0)
+    fast, slow = rng.uniform(2.7, 3.2, k), rng.uniform(1.8, 2.4, k)
+    begin = np.maximum(sources.distance_km / fast - sources.travel_s[:, 1], 0.0) + 0.3
+    out[:, 0] = begin * rate_hz
+    out[:, 1] = has * sources.distance_km * (1.0 / slow - 1.0 / fast) * rate_hz
+    out[:, 2] = log_uniform(rng, (0.05, 0.3), k) / rate_hz
+    out[:, 3] = log_uniform(rng, (0.4, 2.0), k) / rate_hz
+    s = ((rays[:, :, 2:5] ** 2).sum(axis=2) * (rays[:, :, 0] == 1)).sum(axis=1)
+    out[:, 4:] = s[:, None] * log_uniform(rng, (1.0, 100.0), (k, 2))
     return out

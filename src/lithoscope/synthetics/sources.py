@@ -106,7 +106,7 @@ def draw_sources(
         corner_hz=corner,
         t_star_s=_attenuation(rng, travel, how)[place],
         azimuth=rng.uniform(0.0, 2.0 * np.pi, k)[place],
-        incidence=np.radians(50.0 * rng.beta(1.3, 1.8, k))[place],
+        incidence=np.radians(50.0 * rng.beta(1.2, 2.4, k))[place],
         amplitude=_radiation(rng, k, ratio, how),
         snr_db=_snr(rng, k, how),
         place=place,

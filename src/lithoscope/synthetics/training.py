@@ -30,7 +30,8 @@ class Onset(NamedTuple):
     phase
         "P" or "S".
     sample
-        Fractional sample after the trace's first; nothing of the phase lies before it.
+        Fractional sample after the trace's first. Nothing of the phase lies before it, save a
+        head wave or first part of the source hidden in noise (`mixing.visible_onsets`).
     snr_db
         Power gained in 1 to 20 Hz over the power before, best component.
     event
@@ -132,18 +133,17 @@ def synthesize(
     for e, trace in enumerate(sources.trace):
         band[trace] += event_band[e]
         data[trace] += events[e]
-    onset = sources.onset
-    snr = mixing.onset_snr_db(
-        band, noise_band, sources.trace, onset, sampling_rate_hz, mixing.BEFORE_S, mixing.AFTER_S
+    seen = mixing.visible_onsets(
+        band, noise_band, sources.trace, sources.onset, paths.arrivals, sampling_rate_hz
     )
     last = mixing.last_visible(event_band, noise_band, sources.trace, sampling_rate_hz)
     disturb(rng, data, sampling_rate_hz, how.nuisance_part, how.fault_part)
-    if how.linear_phase:
-        data = _decimation_filter(data, instruments.cutoff_hz, sampling_rate_hz)
+    if how.linear_phase_part > 0:
+        data = _decimation_filter(data, instruments, sampling_rate_hz)
     mask = np.ones((n, 3), bool)
     mask[rng.uniform(size=n) < how.vertical_only_part, 1:] = False
     data *= (mask * 10.0 ** rng.uniform(*how.unit_decades, (n, 1)))[..., None].astype(np.float32)
-    onsets, intervals = _truth(n, sources, onset, snr, last, n_samples)
+    onsets, intervals = _truth(n, sources, seen, last, n_samples)
     return SyntheticBatch(data, mask, onsets, intervals)
 
 
@@ -165,13 +165,14 @@ def _background(
 
 
 def _decimation_filter(
-    data: NDArray[np.float32], cutoff_hz: NDArray[np.float64], rate_hz: float
+    data: NDArray[np.float32], instruments: Instruments, rate_hz: float
 ) -> NDArray[np.float32]:
-    """Linear-phase low pass of the recorder and of resampling: cosine from 0.8 to 1 cutoff."""
+    """Linear-phase low pass of the recorder and of resampling: falls as a cosine to its cutoff."""
     n, ends = data.shape[-1], 128
     padded = np.pad(data, ((0, 0), (0, 0), (ends, ends)), mode="reflect")
     frequency = np.fft.rfftfreq(n + 2 * ends, 1.0 / rate_hz)
-    place = np.clip((frequency / cutoff_hz[:, None] - 0.8) / 0.2, 0.0, 1.0)
+    start = instruments.passband[:, None]
+    place = np.clip((frequency / instruments.cutoff_hz[:, None] - start) / (1 - start), 0.0, 1.0)
     gain = (0.5 + 0.5 * np.cos(np.pi * place)).astype(np.float32)[:, None]
     filtered = irfft(rfft(padded, axis=-1) * gain, n + 2 * ends, axis=-1)
     return np.ascontiguousarray(filtered[..., ends:-ends])
@@ -180,8 +181,7 @@ def _decimation_filter(
 def _truth(
     n: int,
     sources: Sources,
-    onset: NDArray[np.float64],
-    snr: NDArray[np.float64],
+    seen: NDArray[np.float64],
     last: NDArray[np.int64],
     n_samples: int,
 ) -> tuple[list[list[Onset]], list[list[Interval]]]:
@@ -189,10 +189,10 @@ def _truth(
     intervals: list[list[Interval]] = [[] for _ in range(n)]
     for e, (trace, number) in enumerate(zip(sources.trace, sources.number, strict=True)):
         for g, phase in enumerate("PS"):
-            if 0 <= onset[e, g] < n_samples:
-                row = Onset(phase, float(onset[e, g]), float(snr[e, g]), int(number))
-                onsets[trace].append(row)
-        first = max(int(np.ceil(onset[e, 0])), 0)
+            sample, snr_db = seen[e, g]
+            if 0 <= sample < n_samples:
+                onsets[trace].append(Onset(phase, float(sample), float(snr_db), int(number)))
+        first = max(int(np.ceil(seen[e, 0, 0])), 0)
         if last[e] > first:
             intervals[trace].append(Interval(first, int(last[e]), int(number)))
     for rows in onsets:

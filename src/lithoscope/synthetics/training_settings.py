@@ -68,8 +68,10 @@ class SyntheticSettings:
         Part of the traces that are acceleration.
     real_noise_part
         Part of the traces on real noise where a pool is given.
-    linear_phase
-        Apply the digitiser's linear-phase filter, which rings faintly ahead of sharp onsets.
+    linear_phase_part
+        Part of the traces recorded at 100 Hz or more with the digitiser's linear-phase filter,
+        which rings faintly ahead of sharp onsets (Scherbaum & Bouin 1997); traces recorded at
+        lower rates always have it unless this is 0.
     unit_decades
         Powers of ten of the amplitude unit.
     """
@@ -106,5 +108,5 @@ class SyntheticSettings:
     fault_part: float = 0.15
     accelerometer_part: float = 0.12
     real_noise_part: float = 0.7
-    linear_phase: bool = True
+    linear_phase_part: float = 0.4
     unit_decades: tuple[float, float] = (-9.0, 9.0)
