@@ -250,6 +250,17 @@ ARRIVALS = Schema(
     ),
 )
 
+STATION_TERMS = Schema(
+    "station_terms",
+    (
+        Column("station", "text", "NET.STA.LOC.BI"),
+        Column("phase", "text", "P or S"),
+        Column("term_s", "float", "added to the predicted time: positive = waves come later"),
+        Column("sigma_s", "float", "1 sigma of the term"),
+        Column("n_picks", "integer", "picks it rests on (weight above 0.5)", required=False),
+    ),
+)
+
 STATION_MAGNITUDES = Schema(
     "station_magnitudes",
     (

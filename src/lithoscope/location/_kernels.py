@@ -2,7 +2,9 @@
 
 An event's picks are plain arrays, one row a pick: ``times`` (s after the event's reference),
 ``sigmas`` (s), ``outliers`` (probability), ``phases`` (0 P, 1 S), ``receivers`` (row in the
-tables), ``easts``, ``norths`` (km, plane). ``errors`` is (floor_s, fraction, outlier_width_s).
+tables), ``easts``, ``norths`` (km, plane), ``scales`` (factor on the model error), ``coupling``
+(matrix of `_coupling.coupling`, empty where errors are independent). ``errors`` is (floor_s,
+fraction, outlier_width_s).
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ _lookup = njit(inline="always")(lookup.py_func)
 def predict(
     tables: Any, obs: Any, easting: float, northing: float, depth: float, out: Array
 ) -> None:
-    """Fill ``out`` (n, 4): travel time (s), its derivatives to easting, northing, depth (s/km)."""
+    """Fill ``out``'s first 4 columns: time (s), derivatives to easting, northing, depth (s/km)."""
     phases, receivers, easts, norths = obs[3], obs[4], obs[5], obs[6]
     for i in range(len(phases)):
         de = easting - easts[i]
@@ -99,35 +101,48 @@ def predict_coarse(
 
 
 @njit(cache=True)
-def total_sigma(sigma: float, time: float, errors: Any) -> float:
+def total_sigma(sigma: float, time: float, errors: Any, scale: float) -> float:
     """Return sigma of pick and model together (s) for a travel time (s)."""
     model = errors[1] * time
-    return math.sqrt(sigma * sigma + errors[0] * errors[0] + model * model)
+    return math.sqrt(sigma * sigma + scale * scale * (errors[0] * errors[0] + model * model))
 
 
 @njit(cache=True)
 def _value_at(tables: Any, obs: Any, errors: Any, x: Array, widen: float, work: Array) -> float:
-    """Return the log likelihood at (4,) and leave the predicted times in ``work``."""
-    times, sigmas, outliers = obs[0], obs[1], obs[2]
+    """Return the log likelihood at (4,); leave times and weighted residuals in ``work`` (n, 5).
+
+    Correlated errors add ``-z (inv(R) - 1) z / 2``, with ``z`` the residuals over their sigmas
+    times the probability of no outlier: exact for Gaussian errors, nothing for outliers.
+    """
+    times, sigmas, outliers, scales, coupling = obs[0], obs[1], obs[2], obs[7], obs[8]
     predict(tables, obs, x[1], x[2], x[3], work)
     total = 0.0
     product = 1.0
     for i in range(len(times)):
         model = errors[1] * work[i, 0]
-        sigma2 = sigmas[i] ** 2 + errors[0] ** 2 + model * model + widen * widen
+        sigma2 = sigmas[i] ** 2 + scales[i] ** 2 * (errors[0] ** 2 + model * model) + widen * widen
+        sigma = math.sqrt(sigma2)
         residual = times[i] - x[0] - work[i, 0]
-        product *= mixture(residual, math.sqrt(sigma2), outliers[i], errors[2])
+        density = mixture(residual, sigma, outliers[i], errors[2])
+        product *= density
         # One logarithm serves many picks.
         if product < 1e-100 or product > 1e100:
             total += math.log(product)
             product = 1.0
-    return total + math.log(product)
+        work[i, 4] = residual / sigma * (1.0 - outliers[i] / errors[2] / density)
+    total += math.log(product)
+    for i in range(len(coupling)):
+        inner = 0.5 * coupling[i, i] * work[i, 4]
+        for j in range(i):
+            inner += coupling[i, j] * work[j, 4]
+        total -= inner * work[i, 4]
+    return total
 
 
 @njit(cache=True)
 def log_likelihood(tables: Any, obs: Any, errors: Any, points: Array) -> Array:
     """Return the log likelihood at points (n, 4): origin time (s), easting, northing, depth."""
-    work = np.empty((len(obs[0]), 4))
+    work = np.empty((len(obs[0]), 5))
     out = np.empty(len(points))
     for j in range(len(points)):
         out[j] = _value_at(tables, obs, errors, points[j], 0.0, work)
@@ -200,7 +215,7 @@ def _profile_node(
     spread = 0.0
     logs = 0.0
     for i in range(n):
-        exact = total_sigma(sigmas[i], work[i, 0], errors)
+        exact = total_sigma(sigmas[i], work[i, 0], errors, obs[7][i])
         reach2 = work[i, 1] ** 2 + work[i, 2] ** 2 + work[i, 3] ** 2
         precisions[i] = 1.0 / (exact * exact + radius * radius * reach2)
         origins[i] = times[i] - work[i, 0]
@@ -238,20 +253,25 @@ def _normal_equations(
     obs: Any, errors: Any, x: Array, widen: float, work: Array, matrix: Array, vector: Array
 ) -> None:
     """Fill the weighted normal equations of one reweighted Gauss-Newton step."""
-    times, sigmas, outliers = obs[0], obs[1], obs[2]
+    times, sigmas, outliers, scales, coupling = obs[0], obs[1], obs[2], obs[7], obs[8]
     matrix[:] = 0.0
     vector[:] = 0.0
-    row = np.empty(4)
+    rows = np.empty((len(times), 4))
     for i in range(len(times)):
-        sigma = math.hypot(total_sigma(sigmas[i], work[i, 0], errors), widen)
+        sigma = math.hypot(total_sigma(sigmas[i], work[i, 0], errors, scales[i]), widen)
         residual = times[i] - x[0] - work[i, 0]
-        w = inlier_probability(residual, sigma, outliers[i], errors[2]) / (sigma * sigma)
-        row[0] = 1.0
-        row[1:] = work[i, 1:]
+        w = inlier_probability(residual, sigma, outliers[i], errors[2])
+        rows[i, 0] = 1.0
+        rows[i, 1:] = work[i, 1:4]
         for a in range(4):
-            vector[a] += w * row[a] * residual
+            vector[a] += w / (sigma * sigma) * rows[i, a] * residual
             for b in range(4):
-                matrix[a, b] += w * row[a] * row[b]
+                matrix[a, b] += w / (sigma * sigma) * rows[i, a] * rows[i, b]
+        rows[i] *= w / sigma
+        work[i, 4] = w / sigma * residual
+    if len(coupling) > 0:
+        vector += rows.T @ (coupling @ np.ascontiguousarray(work[:, 4]))
+        matrix += rows.T @ (coupling @ rows)
 
 
 @njit(cache=True)
@@ -275,7 +295,7 @@ def climb(
     maximum (4,), Gauss-Newton precision matrix (4, 4) there, log likelihood, steps taken.
     """
     n = len(obs[0])
-    work = np.empty((n, 4))
+    work = np.empty((n, 5))
     x = start.copy()
     trial = np.empty(4)
     matrix = np.empty((4, 4))
@@ -344,6 +364,6 @@ def weights(obs: Any, errors: Any, residuals: Array, predicted: Array) -> Array:
     """Return the probability of each pick to be no outlier, given its residual."""
     out = np.empty(len(residuals))
     for i in range(len(residuals)):
-        sigma = total_sigma(obs[1][i], predicted[i, 0], errors)
+        sigma = total_sigma(obs[1][i], predicted[i, 0], errors, obs[7][i])
         out[i] = inlier_probability(residuals[i], sigma, obs[2][i], errors[2])
     return out

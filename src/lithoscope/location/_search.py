@@ -208,6 +208,11 @@ def climb_from_sample(problem: Problem, point: Array) -> Mode:
     return _climb(problem, point, np.zeros(1))
 
 
+def climb_again(problem: Problem, modes: list[Mode]) -> list[Mode]:
+    """Return the maxima that those of a problem with other errors lead to."""
+    return distinct([climb_from_sample(problem, mode.point) for mode in modes])
+
+
 def _climb(problem: Problem, start: Array, widen: Array) -> Mode:
     box = np.empty((2, 4))
     box[:, 0] = (-1e9, 1e9)
@@ -241,7 +246,8 @@ def _valley(problem: Problem, a: Mode, b: Mode) -> bool:
         return False
     along = np.linspace(0.0, 1.0, 13)[1:-1, None]
     nodes = a.point[1:] + along * (b.point[1:] - a.point[1:])
-    lowest = float(problem.profile(nodes, 0.0)[:, 0].min())
+    origins = problem.profile(nodes, 0.0)[:, 1]
+    lowest = float(problem.log_posterior(np.column_stack([origins, nodes])).min())
     return lowest < min(a.value, b.value) - _VALLEY
 
 

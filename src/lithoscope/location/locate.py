@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,25 +12,24 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lithoscope import schema
-from lithoscope.errors import ModelError
-from lithoscope.geo import LocalProjection
 from lithoscope.location import _search, _summary
-from lithoscope.location._kernels import CoarseTimes
-from lithoscope.location._observations import EventPicks, join
+from lithoscope.location._observations import EventPicks
+from lithoscope.location._prepare import Prepared, Target, prepare, problem_row
 from lithoscope.location._sampling import sample
-from lithoscope.location._search import Mode, Problem, coarse_times
-from lithoscope.location.priors import Prior, bind
+from lithoscope.location._search import Mode, Problem
+from lithoscope.location.priors import Prior
 from lithoscope.location.settings import LocationSettings
-from lithoscope.traveltimes import TravelTimeTables, VelocityModel, build_tables
+from lithoscope.location.terms import (
+    StationTerms,
+    anchors_by_event,
+    estimate_station_terms,
+    for_event,
+    read_station_terms,
+)
+from lithoscope.traveltimes import VelocityModel
 
 Array = NDArray[np.float64]
 
-# Four unknowns: fewer picks leave a line or more of equally good hypocentres.
-_MIN_PICKS = 4
-_MIN_PICKS_WITH_PRIOR = 3
-# Tables reach this far times a power of two, so that other events rarely change them.
-_REACH_KM = 100.0
-_HIGHEST_KM = -9.0
 _NOT_CLASSIFIED = "not classified"
 
 
@@ -47,12 +46,15 @@ class Located:
         relative to the maximum in ``events``; None unless asked for.
     problems
         Table PROBLEMS: events not located and why, and posteriors to be read with care.
+    terms
+        Station terms that were used; None for none.
     """
 
     events: pd.DataFrame
     arrivals: pd.DataFrame
     samples: dict[str, Array] | None
     problems: pd.DataFrame
+    terms: StationTerms | None = None
 
 
 def locate(
@@ -64,6 +66,7 @@ def locate(
     *,
     prior: Prior | None = None,
     keep_samples: bool = False,
+    terms: StationTerms | None = None,
 ) -> Located:
     """Compute the posterior of origin time and hypocentre of each event.
 
@@ -104,116 +107,62 @@ def locate(
     Events with fewer than 4 picks (3 with a prior) are not located; they are in ``problems``.
     """
     settings = settings or LocationSettings()
-    observed = join(assignments, picks, stations, settings)
+    if terms is None:
+        terms = station_terms(assignments, picks, stations, model, settings, prior=prior)
+    prepared = prepare(assignments, picks, stations, model, settings, prior)
+    anchors = anchors_by_event(terms)
     rows, parts = [], []
     samples: dict[str, Array] = {}
-    problems = list(observed.problems)
-    enough = _MIN_PICKS if prior is None else _MIN_PICKS_WITH_PRIOR
-    located = []
-    for event in observed.events():
-        if len(event.pick_ids) < enough:
-            problems.append(
-                _problem(event.event_id, "too few picks", f"{len(event.pick_ids)}, {enough} needed")
-            )
-        else:
-            located.append((event, *_region(event, model, settings)))
-    if located:
-        depths, band = _search.band_depths(observed.receiver_depths)
-        receivers = np.concatenate([observed.receiver_depths, depths])
-        tables = _tables(model, receivers, [box for _, _, box in located], settings)
-        coarse = coarse_times(tables, band)
-        for event, projection, box in located:
-            row, columns, draws, found = _locate_one(
-                event, projection, box, tables, coarse, settings, prior, keep_samples
-            )
-            rows.append(row)
-            parts.append(columns)
-            problems.extend(found)
-            samples[event.event_id] = draws
+    problems = [*prepared.problems]
+    for target in prepared.targets:
+        key = target.event.event_id
+        problem, shared = for_event(prepared, target, terms, anchors.get(key))
+        row, columns, draws, found = _locate_one(prepared, target, problem, shared, keep_samples)
+        rows.append(row)
+        parts.append(columns)
+        problems.extend(found)
+        samples[key] = draws
     return Located(
         schema.EVENTS.table(rows),
         _arrivals_table(parts),
         samples if keep_samples else None,
         schema.PROBLEMS.table(problems),
+        terms,
     )
 
 
-def _problem(event_id: str, problem: str, detail: str, action: str = "not located") -> dict:
-    return {"what": event_id, "problem": problem, "detail": detail, "action": action}
-
-
-def _region(
-    event: EventPicks, model: VelocityModel, settings: LocationSettings
-) -> tuple[LocalProjection, Array]:
-    """Return the plane of an event and the region searched, from its own stations alone."""
-    centre = LocalProjection.around(event.longitudes, event.latitudes)
-    projection = _projection(round(2 * centre.longitude) / 2, round(2 * centre.latitude) / 2)
-    east, north = projection.forward(event.longitudes, event.latitudes)
-    aperture = float(np.hypot(np.ptp(east), np.ptp(north)))
-    margin = max(settings.search_margin_km, settings.search_margin_factor * aperture)
-    top = settings.min_depth_km
-    if top is None:
-        top = max(_top(model, settings), -float(event.elevations_m.max()) / 1000.0)
-    if top >= settings.max_depth_km:
-        raise ModelError(
-            f"model '{model.name}' starts at {top:g} km, below max_depth_km = "
-            f"{settings.max_depth_km:g}; raise max_depth_km"
-        )
-    low = [east.min() - margin, north.min() - margin, top]
-    high = [east.max() + margin, north.max() + margin, settings.max_depth_km]
-    return projection, np.array([low, high])
-
-
-@lru_cache(maxsize=256)
-def _projection(longitude: float, latitude: float) -> LocalProjection:
-    return LocalProjection(longitude, latitude)
-
-
-def _top(model: VelocityModel, settings: LocationSettings) -> float:
-    """Return the shallowest depth of the tables; it must not depend on the stations."""
-    if settings.min_depth_km is not None:
-        return settings.min_depth_km
-    return max(float(model.depth_km[0]), _HIGHEST_KM)
-
-
-def _tables(
-    model: VelocityModel, receiver_depths: Array, boxes: list[Array], settings: LocationSettings
-) -> TravelTimeTables:
-    reach = max(float(np.hypot(*(box[1, :2] - box[0, :2]))) for box in boxes)
-    return build_tables(
-        model,
-        receiver_depths,
-        max_distance_km=_REACH_KM * 2.0 ** np.ceil(np.log2(max(reach / _REACH_KM, 1.0))),
-        min_depth_km=_top(model, settings),
-        max_depth_km=settings.max_depth_km,
-    )
+def station_terms(
+    assignments: pd.DataFrame,
+    picks: pd.DataFrame,
+    stations: pd.DataFrame,
+    model: VelocityModel,
+    settings: LocationSettings,
+    *,
+    prior: Prior | None = None,
+) -> StationTerms | None:
+    """Return the station terms that the settings ask for: none, estimated, or from a file."""
+    if settings.station_terms == "none":
+        return None
+    if settings.station_terms == "estimate":
+        return estimate_station_terms(assignments, picks, stations, model, settings, prior=prior)
+    return read_station_terms(Path(settings.station_terms))
 
 
 def _locate_one(
-    event: EventPicks,
-    projection: LocalProjection,
-    box: Array,
-    tables: TravelTimeTables,
-    coarse: CoarseTimes,
-    settings: LocationSettings,
-    prior: Prior | None,
+    prepared: Prepared,
+    target: Target,
+    problem: Problem,
+    shared: Array | None,
     keep_samples: bool,
 ) -> tuple[dict[str, Any], dict[str, Any], Array, list[dict]]:
     """Return the event's row, arrival columns, samples and problems."""
-    east, north = projection.forward(event.longitudes, event.latitudes)
-    seconds = (event.times_ns - event.reference_ns) / 1e9
-    obs = (seconds, event.sigmas, event.outliers, event.phases, event.receivers, east, north)
-    errors = (
-        settings.model_error_floor_s,
-        settings.model_error_fraction,
-        settings.outlier_width_s,
-    )
-    problem = Problem(
-        tables.arrays, coarse, obs, errors, box, None if prior is None else bind(prior, projection)
-    )
+    event, projection, settings = target.event, target.projection, prepared.settings
     seed = int.from_bytes(hashlib.sha256(event.event_id.encode()).digest()[:8], "big")
     rng = np.random.default_rng(seed)
     modes = _search.find_modes(problem)
+    if shared is not None or settings.correlated:
+        problem = prepared.coupled(problem, modes[0].point, shared)
+        modes = _search.climb_again(problem, modes)
     answer = sample(problem, modes, rng, settings.n_samples)
     modes = _improve(problem, modes, answer)
     point = modes[0].point
@@ -221,7 +170,7 @@ def _locate_one(
     columns, quality = _summary.arrivals(event, problem, point, projection)
     row |= quality
     row["n_modes"] = _summary.count_modes(answer, _search.separate(problem, modes))
-    aperture = float(np.hypot(np.ptp(east), np.ptp(north)))
+    aperture = float(np.hypot(np.ptp(problem.obs[5]), np.ptp(problem.obs[6])))
     wide = 2.0 * row["ellipse_95_major_km"] > aperture
     row["ambiguous"] = row["n_modes"] > 1 or wide
     row["event_id"] = event.event_id
@@ -239,7 +188,7 @@ def _locate_one(
         "phase": np.where(event.phases == 0, "P", "S"),
         "time_ns": event.times_ns,
     }
-    return row, columns, draws, _warnings(event, answer, settings, box)
+    return row, columns, draws, _warnings(event, answer, settings, target.box)
 
 
 def _improve(problem: Problem, modes: list[Mode], answer: Any) -> list[Mode]:
@@ -260,7 +209,7 @@ def _warnings(event: EventPicks, answer: Any, settings: LocationSettings, box: A
     found = []
     if answer.status != "converged":
         found.append(
-            _problem(
+            problem_row(
                 event.event_id,
                 "posterior poorly sampled",
                 f"effective size {answer.effective_size:.0f} of {settings.n_samples} wanted",
@@ -273,7 +222,7 @@ def _warnings(event: EventPicks, answer: Any, settings: LocationSettings, box: A
     share = float(answer.weights[outer].sum())
     if share > 0.01:
         found.append(
-            _problem(
+            problem_row(
                 event.event_id,
                 "posterior reaches the edge of the search",
                 f"{100 * share:.0f} % of it; raise search_margin_km",

@@ -22,6 +22,17 @@ class LocationSettings(Settings):
         description="Error of a predicted travel time as a fraction of it (1 sigma); added in "
         "square to the floor and to the sigma of the pick. NonLinLoc's sample uses 0.02.",
     )
+    model_error_correlation_km: float = Field(
+        default=20.0,
+        ge=0,
+        description="Distance between stations over which errors of predicted times are alike "
+        "(Gaussian); 0 takes all picks' errors as independent.",
+    )
+    station_terms: str = Field(
+        default="none",
+        description="Times added to predictions, by station and phase: none, estimate (from all "
+        "events of the run), or a CSV file with columns station, phase, term_s, sigma_s.",
+    )
     outlier_probability: float = Field(
         default=0.05,
         gt=0,
@@ -65,6 +76,12 @@ class LocationSettings(Settings):
         le=100_000,
         description="Effective number of posterior samples wanted, and number kept on request.",
     )
+
+    @property
+    def correlated(self) -> bool:
+        """Whether errors of predicted times are alike between picks."""
+        error = self.model_error_floor_s > 0 or self.model_error_fraction > 0
+        return error and self.model_error_correlation_km > 0
 
     @model_validator(mode="after")
     def _ordered(self) -> LocationSettings:

@@ -1,0 +1,177 @@
+"""What the events of one call share: regions, travel-time tables, and each event as a `Problem`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lithoscope.errors import ModelError
+from lithoscope.geo import LocalProjection
+from lithoscope.location import _coupling, _search
+from lithoscope.location._kernels import CoarseTimes
+from lithoscope.location._observations import EventPicks, join
+from lithoscope.location._search import Problem, coarse_times
+from lithoscope.location.priors import Prior, bind
+from lithoscope.location.settings import LocationSettings
+from lithoscope.traveltimes import TravelTimeTables, VelocityModel, build_tables
+
+Array = NDArray[np.float64]
+
+# Four unknowns: fewer picks leave a line or more of equally good hypocentres.
+_MIN_PICKS = 4
+_MIN_PICKS_WITH_PRIOR = 3
+# Tables reach this far times a power of two, so that other events rarely change them.
+_REACH_KM = 100.0
+_HIGHEST_KM = -9.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """One event that has enough picks, the plane it is located in and the region searched."""
+
+    event: EventPicks
+    projection: LocalProjection
+    box: Array
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Events ready to be located, and what they share."""
+
+    targets: list[Target]
+    tables: TravelTimeTables | None
+    coarse: CoarseTimes | None
+    settings: LocationSettings
+    prior: Prior | None
+    problems: list[dict[str, Any]]
+
+    def problem(
+        self, target: Target, terms: Array, variances: Array, scales: Array | float
+    ) -> Problem:
+        """Return an event's problem with station terms taken off its picks.
+
+        Parameters
+        ----------
+        terms, variances
+            (n,) station terms (s) and their variances (s2).
+        scales
+            Factor on the model error of each pick, or of all.
+        """
+        assert self.tables is not None
+        event, settings = target.event, self.settings
+        east, north = target.projection.forward(event.longitudes, event.latitudes)
+        n = len(event.times_ns)
+        obs = (
+            (event.times_ns - event.reference_ns) / 1e9 - terms,
+            np.sqrt(event.sigmas**2 + variances),
+            event.outliers,
+            event.phases,
+            event.receivers,
+            east,
+            north,
+            np.full(n, scales) if np.ndim(scales) == 0 else np.asarray(scales, float),
+            np.empty((0, 0)),
+        )
+        errors = (
+            settings.model_error_floor_s,
+            settings.model_error_fraction,
+            settings.outlier_width_s,
+        )
+        prior = None if self.prior is None else bind(self.prior, target.projection)
+        return Problem(self.tables.arrays, self.coarse, obs, errors, target.box, prior)
+
+    def coupled(self, problem: Problem, point: Array, shared: Array | None) -> Problem:
+        """Return the problem with the errors of its picks correlated as at ``point`` (4,)."""
+        phases, east, north = problem.obs[3], problem.obs[5], problem.obs[6]
+        length = self.settings.model_error_correlation_km
+        alike = _coupling.correlation(east, north, phases, length)
+        if length == 0.0:
+            alike = np.eye(len(phases))
+        matrix = _coupling.coupling(
+            problem.tables, problem.obs, problem.errors, point, shared, alike
+        )
+        return replace(problem, obs=(*problem.obs[:8], matrix))
+
+
+def prepare(
+    assignments: pd.DataFrame,
+    picks: pd.DataFrame,
+    stations: pd.DataFrame,
+    model: VelocityModel,
+    settings: LocationSettings,
+    prior: Prior | None,
+) -> Prepared:
+    """Join the tables and build the travel times that all events need."""
+    observed = join(assignments, picks, stations, settings)
+    problems = list(observed.problems)
+    enough = _MIN_PICKS if prior is None else _MIN_PICKS_WITH_PRIOR
+    targets = []
+    for event in observed.events():
+        if len(event.pick_ids) < enough:
+            detail = f"{len(event.pick_ids)}, {enough} needed"
+            problems.append(problem_row(event.event_id, "too few picks", detail))
+        else:
+            targets.append(Target(event, *_region(event, model, settings)))
+    if not targets:
+        return Prepared([], None, None, settings, prior, problems)
+    depths, band = _search.band_depths(observed.receiver_depths)
+    receivers = np.concatenate([observed.receiver_depths, depths])
+    tables = _tables(model, receivers, [target.box for target in targets], settings)
+    return Prepared(targets, tables, coarse_times(tables, band), settings, prior, problems)
+
+
+def problem_row(event_id: str, problem: str, detail: str, action: str = "not located") -> dict:
+    """Return a row of PROBLEMS."""
+    return {"what": event_id, "problem": problem, "detail": detail, "action": action}
+
+
+def _region(
+    event: EventPicks, model: VelocityModel, settings: LocationSettings
+) -> tuple[LocalProjection, Array]:
+    """Return the plane of an event and the region searched, from its own stations alone."""
+    centre = LocalProjection.around(event.longitudes, event.latitudes)
+    projection = _projection(round(2 * centre.longitude) / 2, round(2 * centre.latitude) / 2)
+    east, north = projection.forward(event.longitudes, event.latitudes)
+    aperture = float(np.hypot(np.ptp(east), np.ptp(north)))
+    margin = max(settings.search_margin_km, settings.search_margin_factor * aperture)
+    top = settings.min_depth_km
+    if top is None:
+        top = max(_top(model, settings), -float(event.elevations_m.max()) / 1000.0)
+    if top >= settings.max_depth_km:
+        raise ModelError(
+            f"model '{model.name}' starts at {top:g} km, below max_depth_km = "
+            f"{settings.max_depth_km:g}; raise max_depth_km"
+        )
+    low = [east.min() - margin, north.min() - margin, top]
+    high = [east.max() + margin, north.max() + margin, settings.max_depth_km]
+    return projection, np.array([low, high])
+
+
+@lru_cache(maxsize=256)
+def _projection(longitude: float, latitude: float) -> LocalProjection:
+    return LocalProjection(longitude, latitude)
+
+
+def _top(model: VelocityModel, settings: LocationSettings) -> float:
+    """Return the shallowest depth of the tables; it must not depend on the stations."""
+    if settings.min_depth_km is not None:
+        return settings.min_depth_km
+    return max(float(model.depth_km[0]), _HIGHEST_KM)
+
+
+def _tables(
+    model: VelocityModel, receiver_depths: Array, boxes: list[Array], settings: LocationSettings
+) -> TravelTimeTables:
+    reach = max(float(np.hypot(*(box[1, :2] - box[0, :2]))) for box in boxes)
+    return build_tables(
+        model,
+        receiver_depths,
+        max_distance_km=_REACH_KM * 2.0 ** np.ceil(np.log2(max(reach / _REACH_KM, 1.0))),
+        min_depth_km=_top(model, settings),
+        max_depth_km=settings.max_depth_km,
+    )
