@@ -21,7 +21,7 @@ from lithoscope.location import locate
 from lithoscope.pipeline import sites_for_picks
 from lithoscope.pipeline.prior import build_prior
 from lithoscope.pipeline.run import velocity_model
-from lithoscope.schema import ARRIVALS, ASSIGNMENTS, EVENTS, PICKS
+from lithoscope.schema import ARRIVALS, ASSIGNMENTS, EVENTS, PICKS, STATION_TERMS
 
 
 def command(
@@ -48,5 +48,7 @@ def command(
     )
     save(folder, EVENTS, located.events, form)
     save(folder, ARRIVALS, located.arrivals, form)
+    if located.terms is not None:
+        save(folder, STATION_TERMS, located.terms.table, form)
     summary = {"events": len(located.events), "not_located": len(located.problems)}
     show(summary, as_json, catalogue_text(located.events))

@@ -113,7 +113,9 @@ def locate(
     anchors = anchors_by_event(terms)
     rows, parts = [], []
     samples: dict[str, Array] = {}
-    problems = [*prepared.problems]
+    problems = list(prepared.problems)
+    if terms is not None:
+        problems += terms.problems.to_dict("records")
     for target in prepared.targets:
         key = target.event.event_id
         problem, shared = for_event(prepared, target, terms, anchors.get(key))

@@ -34,6 +34,7 @@ from lithoscope.pipeline.stages import (
     pick_stage,
     site_positions,
 )
+from lithoscope.pipeline.terms import terms_stage
 from lithoscope.report import write_report
 from lithoscope.schema import PROBLEMS
 from lithoscope.stations import Inventory, preferred_stations, read_stations
@@ -199,7 +200,9 @@ def _stages(context: Context, problems: list[pd.DataFrame]) -> Catalog:
     say(f"associating {len(picks)} picks")
     candidates, assignments = associate_stage(context, picks)
     say(f"locating {len(candidates)} events")
-    events, arrivals, about_events = locate_stage(context, candidates, assignments, picks)
+    events, arrivals, about_events = locate_stage(
+            context, candidates, assignments, picks, terms_stage(context, assignments, picks)
+        )
     say(f"measuring magnitudes of {len(events)} events")
     events, magnitudes = magnitude_stage(context, events, arrivals)
     tables = [t for t in [*problems, about_data, about_events] if len(t)]

@@ -73,7 +73,9 @@ class RunSettings(Settings):
     engine: EngineSettings = Field(EngineSettings(), description="Processes.")
 
 
-_PATHS = (("model", "path"), ("prior", "map_path"))
+_PATHS = (("model", "path"), ("prior", "map_path"), ("location", "station_terms"))
+# What may stand in place of a file name.
+_NO_PATHS = ("", "none", "estimate")
 
 
 def absolute_paths(settings: RunSettings) -> RunSettings:
@@ -81,7 +83,7 @@ def absolute_paths(settings: RunSettings) -> RunSettings:
     changed = {}
     for name, key in _PATHS:
         group = getattr(settings, name)
-        if path := getattr(group, key):
+        if (path := getattr(group, key)) not in _NO_PATHS:
             changed[name] = group.model_copy(update={key: str(Path(path).resolve())})
     return settings.model_copy(update=changed)
 
@@ -106,7 +108,7 @@ def load_settings(path: Path | None, overrides: Mapping[str, Any] | None = None)
             raise ConfigError(f"configuration '{path}' is no valid TOML: {error}") from None
         for group, key in _PATHS:
             name = values.get(group, {}).get(key)
-            if name:
+            if name is not None and name not in _NO_PATHS:
                 values[group][key] = str(path.parent / name)
     values = _merge(values, overrides or {})
     settings: RunSettings = RunSettings.parse(values, where=str(path or "options"))

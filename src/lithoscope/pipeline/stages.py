@@ -12,7 +12,7 @@ import pandas as pd
 from lithoscope import __version__
 from lithoscope.association import associate
 from lithoscope.constants import NS_PER_S
-from lithoscope.location import Prior, locate
+from lithoscope.location import Prior, StationTerms, locate
 from lithoscope.magnitude import correct_stations, local_magnitudes
 from lithoscope.picking import ClassicalPicker
 from lithoscope.pipeline.engine import LocalEngine
@@ -182,11 +182,16 @@ def _event_groups(events: pd.DataFrame, size: int) -> list[list[str]]:
 
 
 def locate_stage(
-    context: Context, candidates: pd.DataFrame, assignments: pd.DataFrame, picks: pd.DataFrame
+    context: Context,
+    candidates: pd.DataFrame,
+    assignments: pd.DataFrame,
+    picks: pd.DataFrame,
+    terms: StationTerms | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return EVENTS, ARRIVALS and the PROBLEMS of events that could not be located."""
     units: dict[int, tuple[pd.DataFrame, pd.DataFrame]] = {}
     keys: dict[int, str] = {}
+    same_terms = "none" if terms is None else content_key(*terms.to_tables().values())
     for number, group in enumerate(_event_groups(candidates, LOCATED_A_UNIT)):
         mine = assignments[assignments["event_id"].isin(group)].reset_index(drop=True)
         theirs = picks[picks["pick_id"].isin(mine["pick_id"])].reset_index(drop=True)
@@ -199,8 +204,9 @@ def locate_stage(
             repr(context.model),
             prior_key(context.settings.prior),
             context.settings.location.model_dump(mode="json"),
+            same_terms,
         )
-    shared = (context.sites, context.model, context.settings.location, context.prior)
+    shared = (context.sites, context.model, context.settings.location, context.prior, terms)
     loaded = _run_units(context, "locate", keys, units, _locate_unit, shared)
     return (
         _sorted(_gather(loaded, "events", EVENTS), ["time", "event_id"]),
@@ -210,9 +216,11 @@ def locate_stage(
 
 
 def _locate_unit(shared: Any, numbered: tuple[int, tuple[pd.DataFrame, pd.DataFrame]]) -> Tables:
-    sites, model, settings, prior = shared
+    sites, model, settings, prior, terms = shared
     _, (assignments, picks) = numbered
-    located = locate(assignments, picks, sites, model, settings, prior=prior)
+    if terms is None:
+        settings = settings.model_copy(update={"station_terms": "none"})
+    located = locate(assignments, picks, sites, model, settings, prior=prior, terms=terms)
     return {
         "events": located.events,
         "arrivals": located.arrivals,
