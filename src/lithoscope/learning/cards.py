@@ -26,8 +26,9 @@ class Input(Settings):
     components: str = Field("ZNE", description="Order of the components, such as ZNE or ENZ.")
     channels: int = Field(3, gt=0, description="Channels of the network's input.")
     preprocessing: str = Field(
-        "", description="Preprocessing: a name of Lithoscope's own, or std or peak by window."
+        "", description="Lithoscope's own by its name, or what a window is divided by: std, peak."
     )
+    detrend: bool = Field(False, description="A line is taken out of a window, not only its mean.")
     together: bool = Field(
         False, description="One std or peak for all components instead of one each."
     )

@@ -16,8 +16,9 @@ from lithoscope.learning.runtime import OnnxModel
 if TYPE_CHECKING:
     from torch import nn
 
-#: Largest difference between ONNX Runtime and PyTorch, relative to the largest output.
-TOLERANCE = 1e-4
+#: Largest difference between ONNX Runtime and PyTorch, relative to the largest output. Both round
+#: to float32 in another order, which steep layers amplify (a wrong conversion differs by 0.1).
+TOLERANCE = 1e-3
 #: Version of the ONNX operators that is written.
 OPSET = 18
 
@@ -114,8 +115,8 @@ def _compare(network: nn.Module, model: OnnxModel, x: np.ndarray) -> None:
         allowed = TOLERANCE * max(float(np.abs(reference).max()), 1e-3)
         if not difference <= allowed:
             raise ModelError(
-                f"the ONNX network differs from the PyTorch network by {difference:.2g} on input "
-                f"{x.shape} (allowed {allowed:.2g}); try other versions of torch and onnxruntime"
+                f"the ONNX network differs from the PyTorch network by {difference:.1e} on input "
+                f"{x.shape} (allowed {allowed:.1e}); try other versions of torch and onnxruntime"
             )
 
 
@@ -129,6 +130,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
+            # It takes the weights of a recurrence out of their list and puts them back.
+            warnings.filterwarnings("ignore", "The tensor attributes", UserWarning)
             yield
     finally:
         log.setLevel(level)
