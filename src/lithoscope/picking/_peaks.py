@@ -136,39 +136,54 @@ def _stays(own: Onsets, others: Onsets, *, wins_ties: bool) -> NDArray[np.bool_]
     return wins | (own.probability >= CERTAIN)
 
 
-def detections(
-    outputs: Outputs, curve: Curve, low: float, high: float
-) -> list[tuple[float, float, float]]:
-    """Return (start, end, probability) of the stretches where an event is recorded.
+@dataclass(frozen=True)
+class Stretches:
+    """Stretches in which an event is recorded; times in s after the origin of the outputs."""
+
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+    probability: NDArray[np.float64]
+
+
+def detections(outputs: Outputs, curve: Curve, low: float, high: float) -> Stretches:
+    """Return the stretches where an event is recorded, in order of time.
 
     A stretch begins where the probability of an event rises over ``low`` and ends where it falls
     below it again, after `LONGEST_S` at most; it counts if it reaches ``high``, and its
-    probability is its largest one. Times in s after the origin of the outputs, interpolated
-    between samples.
+    probability is its largest one. Its ends are interpolated between samples.
     """
     y = outputs.logits[2]
     level, top = inverse(curve, low), inverse(curve, high)
     inside = np.concatenate([[False], y >= level, [False]])
     turns = np.flatnonzero(inside[1:] != inside[:-1])
-    longest = round(LONGEST_S / outputs.step_s)
-    out = []
-    for a, b in zip(turns[::2].tolist(), turns[1::2].tolist(), strict=True):
-        stop = min(b, a + longest)
-        peak = float(y[a:stop].max())
-        if peak < top:
-            continue
-        start = a - _crossing(y, a, a - 1, level)
-        end = b - 1 + _crossing(y, b - 1, b, level) if stop == b else float(stop - 1)
-        if end > start:
-            times = outputs.delay_s + np.array([start, end]) * outputs.step_s
-            value = float(calibrated(curve, peak))
-            out.append((float(times[0]), float(times[1]), value))
-    return out
+    first, last = turns[::2], turns[1::2]
+    stop = np.minimum(last, first + round(LONGEST_S / outputs.step_s))
+    peak = largest(y, first, stop)
+    keep = peak >= top
+    first, last, stop, peak = first[keep], last[keep], stop[keep], peak[keep]
+    start = first - _crossing(y, first, first - 1, level)
+    end = np.where(stop == last, last - 1 + _crossing(y, last - 1, last, level), stop - 1)
+    start, end = (outputs.delay_s + t * outputs.step_s for t in (start, end))
+    some = end > start
+    return Stretches(start[some], end[some], calibrated(curve, peak[some]))
 
 
-def _crossing(y: NDArray[np.float32], inside: int, outside: int, level: float) -> float:
-    """Return how far from the sample inside towards the one outside ``level`` is crossed."""
-    if not 0 <= outside < len(y):
-        return 0.0
-    a, b = float(y[inside]), float(y[outside])
-    return (a - level) / (a - b) if a > b else 0.0
+def largest(
+    y: NDArray[np.floating], first: NDArray[np.int64], stop: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the largest value in each ``y[first : stop]``; none is empty, none overlaps."""
+    if not len(first):
+        return np.zeros(0)
+    # Every other segment of reduceat is one between stretches; the end of the data is no index.
+    edges = np.stack([first, stop], axis=1).ravel()
+    return np.maximum.reduceat(np.append(y, -np.inf), edges)[::2].astype(np.float64)
+
+
+def _crossing(
+    y: NDArray[np.float32], inside: NDArray[np.int64], outside: NDArray[np.int64], level: float
+) -> NDArray[np.float64]:
+    """Return how far from the samples inside towards those outside ``level`` is crossed."""
+    known = (outside >= 0) & (outside < len(y))
+    a = y[inside].astype(np.float64)
+    b = np.where(known, y[np.clip(outside, 0, len(y) - 1)], a)
+    return np.where(a > b, (a - level) / np.where(a > b, a - b, 1.0), 0.0)

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from lithoscope import schema
 from lithoscope.constants import NS_PER_S
-from lithoscope.errors import ConfigError, DataError, ModelError
+from lithoscope.errors import ConfigError, ModelError
 from lithoscope.learning import preprocessing
 from lithoscope.learning.calibration import Curve, calibrated, threshold
 from lithoscope.learning.models import Model, load_model
 from lithoscope.picking._annotate import Network, Outputs, annotate
-from lithoscope.picking._measures import PEAK_S, WARM_S, measure_onsets
 from lithoscope.picking._peaks import (
     EDGE_S,
     LONGEST_S,
@@ -26,18 +25,18 @@ from lithoscope.picking._peaks import (
     inverse,
     onsets,
 )
+from lithoscope.picking._tables import (
+    LOWEST_HZ,
+    detections_table,
+    picks_table,
+    require_finite,
+    rounded,
+    unusable,
+)
 from lithoscope.picking.settings import LearnedPickerSettings
-from lithoscope.waveforms import Record, resample
+from lithoscope.waveforms import Record
 from lithoscope.waveforms.resampling import half_width_s
 
-#: Slowest records (Hz): below, the band in which the network was trained is mostly missing.
-LOWEST_HZ = 20.0
-#: Faster records are measured (amplitude, ratio, polarity) at the network's rate.
-MEASURED_HZ = 250.0
-#: Shortest record that can hold an onset and noise before it (s).
-SHORTEST_S = 1.0
-#: Times are rounded to this (ns), so that the rounding of a start time does not show in an id.
-TIME_STEP_NS = 100_000
 #: Outputs turned into probabilities at once by `LearnedPicker.annotate`.
 _PIECE = 1 << 18
 
@@ -95,7 +94,7 @@ class LearnedPicker:
                 + max(self.settings.apart_s + RIVAL_S, LONGEST_S)
             )
         )
-        self.thresholds = _thresholds(self.model, self.settings)
+        self.thresholds = thresholds_of(self.model, self.settings)
         calibration = card.calibration
         self._floors = (
             inverse(calibration.p.probability, self.thresholds[0]),
@@ -107,18 +106,7 @@ class LearnedPicker:
 
         Such a record gives empty tables; this is the sentence to show for it.
         """
-        if record.data.ndim != 2 or record.data.shape[0] != 3 or len(record.mask) != 3:
-            return f"samples of shape {record.data.shape}; picking needs three components (3, n)"
-        if record.sampling_rate_hz < LOWEST_HZ:
-            return (
-                f"sampled at {record.sampling_rate_hz:g} Hz; "
-                f"picking needs at least {LOWEST_HZ:g} Hz"
-            )
-        if record.n_samples < SHORTEST_S * record.sampling_rate_hz:
-            return f"{record.n_samples} samples; picking needs at least {SHORTEST_S:g} s of data"
-        if not record.mask.any():
-            return "no component with data"
-        return None
+        return unusable(record)
 
     def pick(self, record: Record) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return picks and detections of one record.
@@ -141,26 +129,30 @@ class LearnedPicker:
         if self.unusable(record):
             return schema.PICKS.empty(), schema.DETECTIONS.empty()
         outputs = self._outputs(record)
-        both = self._onsets(outputs, record)
-        rows = [row for phase in "PS" for row in self._rows(record, outputs, phase, both[phase])]
-        rows.sort(key=lambda row: (row["time"], row["phase"]))
-        card = self.model.card
-        found = [
-            {
-                "station": record.station,
-                "starttime": _moment(outputs.origin_ns, start),
-                "endtime": _moment(outputs.origin_ns, end),
-                "probability": value,
-                "model": self.name,
-            }
-            for start, end, value in detections(
-                outputs,
-                card.calibration.event,
-                self.settings.event_end * self.thresholds[2],
-                self.thresholds[2],
+        origin = outputs.origin_ns
+        tables = [
+            picks_table(
+                record,
+                phase,
+                rounded(origin, found.time_s),
+                found.sigma_s,
+                found.probability,
+                model=self.name,
+                rate_hz=self.sampling_rate_hz,
             )
+            for phase, found in zip("PS", self._onsets(outputs, record), strict=True)
         ]
-        return schema.PICKS.table(rows), schema.DETECTIONS.table(found)
+        picks = pd.concat(tables).sort_values(["time", "phase"], ignore_index=True)
+        high = self.thresholds[2]
+        curve = self.model.card.calibration.event
+        heard = detections(outputs, curve, self.settings.event_end * high, high)
+        return schema.PICKS.table(picks), detections_table(
+            record.station,
+            rounded(origin, heard.start_s),
+            rounded(origin, heard.end_s),
+            heard.probability,
+            model=self.name,
+        )
 
     def annotate(self, record: Record) -> NDArray[np.float32]:
         """Return ``(3, n)`` probabilities of P, S and event at the record's samples.
@@ -193,18 +185,13 @@ class LearnedPicker:
         return out
 
     def _outputs(self, record: Record) -> Outputs:
-        for row in np.flatnonzero(record.mask):
-            if not _finite(record.data[row]):
-                raise DataError(
-                    f"{record.station}: samples that are not finite (NaN or infinite); "
-                    "read the data with lithoscope.waveforms, which makes gaps of them"
-                )
+        require_finite(record)
         chunk = round(self.settings.chunk_s * self.sampling_rate_hz)
         return annotate(
             record, self._network, floors=self._floors, chunk=chunk, batch=self.settings.batch
         )
 
-    def _onsets(self, outputs: Outputs, record: Record) -> dict[str, Onsets]:
+    def _onsets(self, outputs: Outputs, record: Record) -> tuple[Onsets, Onsets]:
         """Return the onsets of both phases over their thresholds, after their competition."""
         calibration = self.model.card.calibration
         start = (record.starttime_ns - outputs.origin_ns) / NS_PER_S
@@ -215,28 +202,7 @@ class LearnedPicker:
             inside = (some.time_s >= start + EDGE_S) & (some.time_s < start + length)
             found.append(some.take(inside & (some.probability >= self.thresholds[k])))
         keep_p, keep_s = compete(found[0], found[1])
-        return {"P": found[0].take(keep_p), "S": found[1].take(keep_s)}
-
-    def _rows(
-        self, record: Record, outputs: Outputs, phase: str, found: Onsets
-    ) -> list[dict[str, object]]:
-        times = [_rounded(outputs.origin_ns, t) for t in found.time_s.tolist()]
-        amplitude, snr, polarity = _measured(record, phase, times, self.sampling_rate_hz)
-        return [
-            {
-                "pick_id": schema.pick_id(record.station, phase, time_ns),
-                "station": record.station,
-                "phase": phase,
-                "time": pd.Timestamp(time_ns, tz="UTC"),
-                "time_sigma_s": float(found.sigma_s[i]),
-                "probability": float(found.probability[i]),
-                "amplitude": float(amplitude[i]),
-                "snr": float(snr[i]),
-                "polarity": int(polarity[i]) if phase == "P" else 0,
-                "model": self.name,
-            }
-            for i, time_ns in enumerate(times)
-        ]
+        return found[0].take(keep_p), found[1].take(keep_s)
 
 
 def _network(model: Model) -> Network:
@@ -265,7 +231,7 @@ def _network(model: Model) -> Network:
     )
 
 
-def _thresholds(model: Model, settings: LearnedPickerSettings) -> tuple[float, float, float]:
+def thresholds_of(model: Model, settings: LearnedPickerSettings) -> tuple[float, float, float]:
     """Return the thresholds in force: given ones, else by rate of false picks, else the card's."""
     card = model.card
     values = [card.thresholds.p, card.thresholds.s]
@@ -283,45 +249,3 @@ def _thresholds(model: Model, settings: LearnedPickerSettings) -> tuple[float, f
                 raise ConfigError(f"model '{card.name}': {error}") from None
     event = card.thresholds.event if settings.event_threshold is None else settings.event_threshold
     return values[0], values[1], event
-
-
-def _measured(
-    record: Record, phase: str, times_ns: list[int], rate_hz: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Return amplitude, signal-to-noise ratio and polarity of onsets of one phase."""
-    horizontal = bool(record.mask[1:].any())
-    vertical = bool(record.mask[0]) and (phase == "P" or not horizontal)
-    if record.sampling_rate_hz <= MEASURED_HZ:
-        at = _nearest(record, times_ns)
-        return measure_onsets(record.data, at, vertical, record.sampling_rate_hz)
-    before, after = round((WARM_S + 2.0) * NS_PER_S), round((PEAK_S + 1.0) * NS_PER_S)
-    rows = []
-    for time_ns in times_ns:
-        piece = resample(record.cut(time_ns - before, time_ns + after), rate_hz)
-        at = _nearest(piece, [time_ns])
-        rows.append(np.concatenate(measure_onsets(piece.data, at, vertical, rate_hz)))
-    amplitude, snr, polarity = np.array(rows, np.float64).reshape(-1, 3).T
-    return amplitude, snr, polarity.astype(np.int64)
-
-
-def _nearest(record: Record, times_ns: list[int]) -> NDArray[np.int64]:
-    """Return the samples of a record nearest to some times."""
-    offset = np.array(times_ns, np.int64) - record.starttime_ns
-    # Halves always go up, whatever a float makes of them, so the start of the record has no say.
-    at = np.floor(offset / NS_PER_S * record.sampling_rate_hz + 0.5 + 1e-6).astype(np.int64)
-    return np.clip(at, 0, record.n_samples - 1)
-
-
-def _finite(row: NDArray[np.float32]) -> bool:
-    # A sum is not finite if a term is not; float64 cannot overflow on float32 terms.
-    return bool(np.isfinite(row.sum(dtype=np.float64)))
-
-
-def _rounded(start_ns: int, offset_s: float) -> int:
-    """Return start + offset in whole steps; a float holds an absolute time to 256 ns only."""
-    time_ns = start_ns + round(offset_s * NS_PER_S)
-    return (time_ns + TIME_STEP_NS // 2) // TIME_STEP_NS * TIME_STEP_NS
-
-
-def _moment(start_ns: int, offset_s: float) -> pd.Timestamp:
-    return pd.Timestamp(_rounded(start_ns, offset_s), tz="UTC")
