@@ -52,7 +52,8 @@ def draw_instruments(rng: np.random.Generator, n: int, how: SyntheticSettings) -
     recorded = rng.choice(RECORDED_HZ, n, p=RECORDED_PARTS)
     cutoff = recorded * rng.uniform(0.44, 0.5, n)
     # At 100 Hz and above others have a filter of minimum phase, or none that bites.
-    soft = (recorded >= 100.0) & (rng.uniform(size=n) >= how.linear_phase_part)
+    soft = rng.uniform(size=n) >= how.linear_phase_part
+    soft &= (recorded >= 100.0) | (how.linear_phase_part == 0.0)
     return Instruments(
         corner_hz=np.where(accelerometer, 0.0, corner),
         damping=rng.uniform(0.5, 0.9, n),

@@ -81,11 +81,15 @@ def scale_factors(band, trace, onset, snr_db, noise_band, rate):  # type: ignore
 
 @njit(cache=True)
 def _snr_db(signal, rest, at, before, after):  # type: ignore[no-untyped-def]
-    """Power gained after a sample over the power before it, dB; all lengths in samples."""
+    """Power gained after a sample over the noise, dB; all lengths in samples.
+
+    The noise is what is there before the sample, or the noise alone after it where that is more.
+    """
     if at > 10:
         level = _mean_square(rest, at - before, at) + _mean_square(signal, at - before, at)
     else:
         level = _mean_square(rest, 0, before)
+    level = max(level, _mean_square(rest, at, at + after))
     gain = _mean_square(signal, at, at + after) - _mean_square(signal, at - after, at)
     return 10.0 * np.log10(max(gain, 1e-4 * level) / level) if level > 0.0 else 60.0
 

@@ -216,7 +216,7 @@ def telemetry(rng: np.random.Generator, data: Floats, rate: float) -> None:
 
 def dead(rng: np.random.Generator, data: Floats, rate: float) -> None:
     """One component gives only its own electronic noise."""
-    row = int(rng.integers(3))
+    row = int(rng.integers(3)) if data[1:].any() else 1  # the vertical may be all there is
     data[row] = rng.standard_normal(data.shape[1]) * _level(rng, data, -30, 0)
 
 
@@ -241,27 +241,27 @@ FAULTS: tuple[Kind, ...] = (
 )  # fmt: skip
 
 
-def disturb(
-    rng: np.random.Generator, data: Floats, rate_hz: float, part: float, faults_part: float
-) -> None:
-    """Add nuisances to (n, 3, samples) in place.
+def add_nuisances(rng: np.random.Generator, data: Floats, rate_hz: float, part: float) -> None:
+    """Add signals that are no earthquakes to (n, 3, samples) in place.
 
     Parameters
     ----------
     rng
         Source of the random numbers.
     data
-        Traces; the level of a nuisance is drawn relative to the typical level of its trace.
+        Noise; the level of a nuisance is drawn relative to the typical level of its trace.
     rate_hz
         Samples per second.
     part
         Mean number of signals per trace (Poisson).
-    faults_part
-        Part of the traces with one fault of the recording.
     """
     count = rng.poisson(part, len(data))
     for i in np.flatnonzero(count):
         for _ in range(count[i]):
             SIGNALS[int(rng.integers(len(SIGNALS)))](rng, data[i], rate_hz)
-    for i in np.flatnonzero(rng.uniform(size=len(data)) < faults_part):
+
+
+def add_faults(rng: np.random.Generator, data: Floats, rate_hz: float, part: float) -> None:
+    """Give this part of the traces (n, 3, samples) one fault of the recording, in place."""
+    for i in np.flatnonzero(rng.uniform(size=len(data)) < part):
         FAULTS[int(rng.integers(len(FAULTS)))](rng, data[i], rate_hz)

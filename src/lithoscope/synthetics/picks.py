@@ -118,6 +118,21 @@ def simulate_picks(
         [rng.uniform(size=chance.shape) < p * chance for p in (detection_p, detection_s)], axis=2
     )
     _top_up(seen, distance, min_picks)
+    frame = _onsets(events, stations, model, distance, seen)
+    _add_errors(frame, (sigma_p_s, sigma_s_s), outlier_fraction, outlier_s, rng)
+    noise = _noise(frame["time_ns"].to_numpy(), stations["station"].to_numpy(), noise_fraction, rng)
+    frame = pd.concat([frame, noise], ignore_index=True) if len(noise) else frame
+    return _tables(frame, sigma_p_s, sigma_s_s, rng)
+
+
+def _onsets(
+    events: pd.DataFrame,
+    stations: pd.DataFrame,
+    model: EarthModel,
+    distance: NDArray[np.float64],
+    seen: NDArray[np.bool_],
+) -> pd.DataFrame:
+    """Return true onsets: station, phase, time_ns, event_id, and travel_s still to be added."""
     event, station, phase = np.nonzero(seen)
     depth = events["depth_km"].to_numpy()[event]
     receiver = -stations["elevation_m"].to_numpy()[station] / 1000.0
@@ -127,25 +142,33 @@ def simulate_picks(
         travel[use] = model.travel_time(
             letter, distance[event[use], station[use]], depth[use], receiver[use]
         )
-    error = rng.normal(size=len(event)) * np.where(phase == 0, sigma_p_s, sigma_s_s)
-    outlier = rng.uniform(size=len(event)) < outlier_fraction
-    shift = rng.uniform(*outlier_s, len(event)) * rng.choice([-1.0, 1.0], len(event))
-    error = error + np.where(outlier, shift, 0.0)
-    origin = events["time"].dt.as_unit("ns").astype("int64").to_numpy()[event]
-    time_ns = origin + np.round((travel + error) * NS_PER_S).astype(np.int64)
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "station": stations["station"].to_numpy()[station],
             "phase": np.where(phase == 0, "P", "S"),
-            "time_ns": time_ns,
+            "time_ns": events["time"].dt.as_unit("ns").astype("int64").to_numpy()[event],
             "event_id": events["event_id"].to_numpy()[event],
-            "outlier": outlier,
-            "error_s": error,
+            "travel_s": travel,
         }
     )
-    noise = _noise(time_ns, stations["station"].to_numpy(), noise_fraction, rng)
-    frame = pd.concat([frame, noise], ignore_index=True) if len(noise) else frame
-    return _tables(frame, sigma_p_s, sigma_s_s, rng)
+
+
+def _add_errors(
+    frame: pd.DataFrame,
+    sigma_s: tuple[float, float],
+    outlier_fraction: float,
+    outlier_s: tuple[float, float],
+    rng: np.random.Generator,
+) -> None:
+    """Turn true onsets into picks, in place: Gaussian errors, and outliers on top of them."""
+    n = len(frame)
+    error = rng.normal(size=n) * np.where(frame["phase"] == "P", *sigma_s)
+    outlier = rng.uniform(size=n) < outlier_fraction
+    shift = rng.uniform(*outlier_s, n) * rng.choice([-1.0, 1.0], n)
+    frame["outlier"] = outlier
+    frame["error_s"] = error + np.where(outlier, shift, 0.0)
+    offset = np.round((frame.pop("travel_s") + frame["error_s"]).to_numpy() * NS_PER_S)
+    frame["time_ns"] += offset.astype(np.int64)
 
 
 def _chance(

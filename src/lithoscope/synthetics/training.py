@@ -14,8 +14,8 @@ from lithoscope.synthetics import mixing
 from lithoscope.synthetics.backgrounds import coloured_noise, real_noise
 from lithoscope.synthetics.earthquakes import padded_length, seismograms
 from lithoscope.synthetics.instruments import Instruments, draw_instruments
-from lithoscope.synthetics.nuisances import disturb
-from lithoscope.synthetics.paths import draw_paths
+from lithoscope.synthetics.nuisances import add_faults, add_nuisances
+from lithoscope.synthetics.paths import Paths, draw_paths
 from lithoscope.synthetics.sources import Sources, draw_sources
 from lithoscope.synthetics.training_settings import SyntheticSettings
 
@@ -114,37 +114,56 @@ def synthesize(
             "one trace, 256 samples and a positive rate are required"
         )
     how = settings or SyntheticSettings()
+    mask = np.ones((n, 3), bool)
+    mask[rng.uniform(size=n) < how.vertical_only_part, 1:] = False
     instruments = draw_instruments(rng, n, how)
     background = _background(rng, instruments, noise, n, n_samples, sampling_rate_hz, how)
     sources = draw_sources(rng, n, n_samples, sampling_rate_hz, how)
     paths = draw_paths(rng, sources, sampling_rate_hz, how)
     sensor = instruments.response(padded_length(n_samples), sampling_rate_hz)
     events = seismograms(rng, sources, paths, sensor, n_samples, sampling_rate_hz, how)
+    data = background * mask[..., None]
+    events *= mask[sources.trace][..., None]
+    seen, last = _mix(rng, data, events, sources, paths, sampling_rate_hz, how)
+    _decimation_filter(data, instruments, sampling_rate_hz)
+    add_faults(rng, data, sampling_rate_hz, how.fault_part)
+    onsets, intervals = _truth(data, sources, seen, last)
+    data *= (mask * 10.0 ** rng.uniform(*how.unit_decades, (n, 1)))[..., None].astype(np.float32)
+    return SyntheticBatch(data, mask, onsets, intervals)
 
-    noise_band = mixing.band_filter(background, sampling_rate_hz)
-    event_band = mixing.band_filter(events, sampling_rate_hz)
+
+def _mix(
+    rng: np.random.Generator,
+    data: NDArray[np.float32],
+    events: NDArray[np.float32],
+    sources: Sources,
+    paths: Paths,
+    rate_hz: float,
+    how: SyntheticSettings,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Scale the earthquakes to the noise in ``data``, add them and nuisances to it in place.
+
+    Returns the onsets that can be seen with their signal-to-noise ratios (k, 2, 2), and the last
+    samples at which the earthquakes can be seen (k,).
+    """
+    trace = sources.trace
+    noise_band = mixing.band_filter(data, rate_hz)
+    event_band = mixing.band_filter(events, rate_hz)
     factor = mixing.scale_factors(
-        event_band, sources.trace, sources.onset, sources.snr_db, noise_band, sampling_rate_hz
+        event_band, trace, sources.onset, sources.snr_db, noise_band, rate_hz
     ).astype(np.float32)[:, None, None]
     events *= factor
     event_band *= factor
+    last = mixing.last_visible(event_band, noise_band, trace, rate_hz)
+    # Nuisances hide onsets, too.
+    add_nuisances(rng, data, rate_hz, how.nuisance_part)
+    noise_band = mixing.band_filter(data, rate_hz)
     band = np.zeros_like(noise_band)
-    data = background
-    for e, trace in enumerate(sources.trace):
-        band[trace] += event_band[e]
-        data[trace] += events[e]
-    seen = mixing.visible_onsets(
-        band, noise_band, sources.trace, sources.onset, paths.arrivals, sampling_rate_hz
-    )
-    last = mixing.last_visible(event_band, noise_band, sources.trace, sampling_rate_hz)
-    disturb(rng, data, sampling_rate_hz, how.nuisance_part, how.fault_part)
-    if how.linear_phase_part > 0:
-        data = _decimation_filter(data, instruments, sampling_rate_hz)
-    mask = np.ones((n, 3), bool)
-    mask[rng.uniform(size=n) < how.vertical_only_part, 1:] = False
-    data *= (mask * 10.0 ** rng.uniform(*how.unit_decades, (n, 1)))[..., None].astype(np.float32)
-    onsets, intervals = _truth(n, sources, seen, last, n_samples)
-    return SyntheticBatch(data, mask, onsets, intervals)
+    for e, row in enumerate(trace):
+        band[row] += event_band[e]
+        data[row] += events[e]
+    seen = mixing.visible_onsets(band, noise_band, trace, sources.onset, paths.arrivals, rate_hz)
+    return seen, last
 
 
 def _background(
@@ -164,33 +183,31 @@ def _background(
     return out
 
 
-def _decimation_filter(
-    data: NDArray[np.float32], instruments: Instruments, rate_hz: float
-) -> NDArray[np.float32]:
-    """Linear-phase low pass of the recorder and of resampling: falls as a cosine to its cutoff."""
+def _decimation_filter(data: NDArray[np.float32], instruments: Instruments, rate_hz: float) -> None:
+    """Linear-phase low pass of recorder and resampling, in place: a cosine down to its cutoff."""
+    rows = np.flatnonzero(np.isfinite(instruments.cutoff_hz))
     n, ends = data.shape[-1], 128
-    padded = np.pad(data, ((0, 0), (0, 0), (ends, ends)), mode="reflect")
+    padded = np.pad(data[rows], ((0, 0), (0, 0), (ends, ends)), mode="reflect")
     frequency = np.fft.rfftfreq(n + 2 * ends, 1.0 / rate_hz)
-    start = instruments.passband[:, None]
-    place = np.clip((frequency / instruments.cutoff_hz[:, None] - start) / (1 - start), 0.0, 1.0)
+    start, cutoff = instruments.passband[rows, None], instruments.cutoff_hz[rows, None]
+    place = np.clip((frequency / cutoff - start) / (1.0 - start), 0.0, 1.0)
     gain = (0.5 + 0.5 * np.cos(np.pi * place)).astype(np.float32)[:, None]
-    filtered = irfft(rfft(padded, axis=-1) * gain, n + 2 * ends, axis=-1)
-    return np.ascontiguousarray(filtered[..., ends:-ends])
+    data[rows] = irfft(rfft(padded, axis=-1) * gain, n + 2 * ends, axis=-1)[..., ends:-ends]
 
 
 def _truth(
-    n: int,
+    data: NDArray[np.float32],
     sources: Sources,
     seen: NDArray[np.float64],
     last: NDArray[np.int64],
-    n_samples: int,
 ) -> tuple[list[list[Onset]], list[list[Interval]]]:
+    n, _, n_samples = data.shape
     onsets: list[list[Onset]] = [[] for _ in range(n)]
     intervals: list[list[Interval]] = [[] for _ in range(n)]
     for e, (trace, number) in enumerate(zip(sources.trace, sources.number, strict=True)):
         for g, phase in enumerate("PS"):
             sample, snr_db = seen[e, g]
-            if 0 <= sample < n_samples:
+            if 0 <= sample < n_samples and _recorded(data[trace], int(np.ceil(sample))):
                 onsets[trace].append(Onset(phase, float(sample), float(snr_db), int(number)))
         first = max(int(np.ceil(seen[e, 0, 0])), 0)
         if last[e] > first:
@@ -198,3 +215,9 @@ def _truth(
     for rows in onsets:
         rows.sort(key=lambda row: row.sample)
     return onsets, intervals
+
+
+def _recorded(data: NDArray[np.float32], at: int) -> bool:
+    """Whether any component moves at this sample: no onset lies in a gap."""
+    around = data[:, max(at - 5, 0) : at + 15]
+    return bool((np.ptp(around, axis=1) > 0).any())
