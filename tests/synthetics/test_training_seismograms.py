@@ -90,3 +90,86 @@ def test_bad_requests_are_refused():
         synthesize(rng, 0)
     with pytest.raises(DataError, match="noise has shape"):
         synthesize(rng, 1, noise=np.zeros((2, 3, 100), np.float32))
+
+
+def quiet(**changes):
+    """Return settings of one undisturbed earthquake per trace."""
+    given = {
+        "event_count_parts": (0.0, 1.0, 0.0, 0.0),
+        "outside_parts": (0.0, 0.0),
+        "nuisance_part": 0.0,
+        "fault_part": 0.0,
+        "vertical_only_part": 0.0,
+        "unit_decades": (0.0, 0.0),
+        "linear_phase_part": 0.0,
+    }
+    return dataclasses.replace(SyntheticSettings(), **(given | changes))
+
+
+def test_signal_to_noise_ratio_is_what_was_asked_for_where_the_noise_is_steady():
+    wanted = 20.0
+    how = quiet(low_snr_part=1.0, p_snr_db=(wanted, 0.0))
+    batch = synthesize(np.random.default_rng(5), 80, settings=how)
+    got = [o.snr_db for rows in batch.onsets for o in rows if o.phase == "P"]
+    assert len(got) > 60
+    # Its level swings and 2 s of coloured noise differ from the mean of the window by some dB.
+    assert np.median(got) == pytest.approx(wanted, abs=2.0)
+
+
+def test_p_moves_along_the_ray_and_s_across_it():
+    none = dict.fromkeys(
+        ("head_wave_part", "conversion_part", "reflection_part", "explosion_part"), 0.0
+    )
+    how = quiet(**none, s_minus_p_s=(5.0, 10.0), low_snr_part=0.0, high_snr_db=(50.0, 60.0))
+    how = dataclasses.replace(how, site_gain=(1.0, 1.0 + 1e-9))
+    batch = synthesize(np.random.default_rng(6), 30, settings=how)
+    vertical = {"P": [], "S": []}
+    for data, rows in zip(batch.data, batch.onsets, strict=True):
+        for onset in rows:
+            first = int(np.ceil(onset.sample))
+            power = (np.diff(data[:, first : first + 30], axis=1) ** 2).sum(axis=1)
+            vertical[onset.phase].append(power[0] / power.sum())
+    assert np.median(vertical["P"]) > 0.5
+    assert np.median(vertical["S"]) < 0.25
+
+
+def test_first_arrivals_hidden_in_noise_pass_their_label_on():
+    """A loud earthquake keeps its first arrival; the same one in noise has the next, or later."""
+    chosen = {"head_wave_part": 1.0, "subevent_part": 0.0, "s_minus_p_s": (8.0, 40.0)}
+    loud = quiet(**chosen, low_snr_part=1.0, p_snr_db=(60.0, 0.0))
+    faint = dataclasses.replace(loud, p_snr_db=(4.0, 0.0))
+    times = []
+    for how in (loud, faint):
+        batch = synthesize(np.random.default_rng(11), 60, settings=how)
+        times.append(
+            {i: r[0].sample for i, r in enumerate(batch.onsets) if r and r[0].phase == "P"}
+        )
+    both = sorted(set(times[0]) & set(times[1]))
+    moved = np.array([times[1][i] - times[0][i] for i in both])
+    assert len(both) > 40
+    assert (moved >= 0).all()
+    assert 0.1 < (moved > 1).mean() < 0.9
+
+
+def test_no_label_lies_in_a_gap():
+    how = quiet(fault_part=1.0)
+    batch = synthesize(np.random.default_rng(12), 120, settings=how)
+    all_labels = synthesize(
+        np.random.default_rng(12), 120, settings=dataclasses.replace(how, fault_part=0.0)
+    )
+    for data, rows in zip(batch.data, batch.onsets, strict=True):
+        for onset in rows:
+            at = int(np.ceil(onset.sample))
+            assert np.ptp(data[:, max(at - 5, 0) : at + 15], axis=1).max() > 0
+    assert sum(map(len, batch.onsets)) < sum(map(len, all_labels.onsets))
+
+
+def test_real_noise_is_used_as_given():
+    t = np.arange(8000) / RATE
+    pool = np.broadcast_to(np.sin(2 * np.pi * 3.0 * t), (4, 3, 8000)).astype(np.float32)
+    how = quiet(event_count_parts=(1.0, 0.0, 0.0, 0.0), real_noise_part=1.0)
+    batch = synthesize(np.random.default_rng(1), 4, noise=pool, settings=how)
+    spectrum = np.abs(np.fft.rfft(batch.data[:, 0])) ** 2
+    peak = np.argmax(spectrum, axis=1) * RATE / N
+    np.testing.assert_allclose(peak, 3.0, atol=0.02)
+    assert batch.onsets == [[]] * 4
