@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+# Small networks of the rooms below serve here too.
+sys.path.extend(
+    str(Path(__file__).parents[1] / room) for room in ("pipeline", "learning", "picking")
+)
 
 from real_runs import Timed, run_case
 

@@ -30,6 +30,10 @@ class Picker(Protocol):
     sampling_rate_hz: float
     context_s: float
 
+    def unusable(self, record: Record) -> str | None:
+        """Return why nothing can be picked on a record, or None."""
+        ...
+
     def annotate(self, record: Record) -> NDArray[np.float32]:
         """Return probabilities of P, S and event, ``(3, n)`` in 0 to 1, at the record's samples."""
         ...

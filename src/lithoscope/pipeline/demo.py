@@ -7,8 +7,10 @@ Munich, 27 May 2010, 16:24:03 to 16:27:54 UTC.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pyproj import Transformer
@@ -90,8 +92,13 @@ def demo_model() -> str:
     return "\n".join(["depth_km,vp_km_s,vs_km_s", *lines]) + "\n"
 
 
-def run_demo(output: Path, *, reporter: Reporter | None = None) -> RunResult:
-    """Run the main job on the sample recordings; write catalogue, exports and report."""
+def run_demo(
+    output: Path, *, picking: Mapping[str, Any] | None = None, reporter: Reporter | None = None
+) -> RunResult:
+    """Run the main job on the sample recordings; write catalogue, exports and report.
+
+    ``picking`` holds settings of the picker that differ from the defaults.
+    """
     sources = demo_sources()
     directory = RunDirectory(output)
     with directory.lock():
@@ -102,6 +109,7 @@ def run_demo(output: Path, *, reporter: Reporter | None = None) -> RunResult:
     settings = RunSettings.parse(
         {
             "model": {"path": str(output / "model.csv"), "interpolation": "linear"},
+            "picking": picking or {},
             "location": {"max_depth_km": BOTTOM_KM},
             "output": {
                 "title": "Unterhaching, 27 May 2010",

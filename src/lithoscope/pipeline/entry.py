@@ -11,11 +11,13 @@ import pandas as pd
 from lithoscope.catalog import Catalog, Store, compare, read_reference
 from lithoscope.errors import DataError
 from lithoscope.pipeline.engine import LocalEngine
+from lithoscope.pipeline.pickers import make_picker
 from lithoscope.pipeline.progress import Reporter, Silent
 from lithoscope.pipeline.run import STORE_NAME, open_archive, velocity_model, versions
 from lithoscope.pipeline.rundir import MARKER, RunDirectory
 from lithoscope.pipeline.settings import RunSettings, load_settings
 from lithoscope.pipeline.stages import ArchiveReader, Context, pick_stage, site_positions
+from lithoscope.pipeline.tables import stack_problems
 from lithoscope.report import write_report
 from lithoscope.schema import CHANNELS, PROBLEMS, STATIONS
 from lithoscope.stations import Inventory, explain, preferred_stations, read_stations
@@ -41,6 +43,7 @@ def pick(
 
     Coordinates are not needed; station files only serve to orient components.
     """
+    picker = make_picker(settings.picking)
     archive, inventory = _open(sources, stations, settings)
     chosen, about_choice = preferred_stations(archive)
     sites = pd.DataFrame({"station": sorted(chosen)})
@@ -54,11 +57,11 @@ def pick(
             inventory=inventory,
             sites=sites,
             model=velocity_model(settings.model),
+            picker=picker,
         )
         picks, detections, problems = pick_stage(context)
-    found = [t for t in (archive.problems, inventory.problems, about_choice, problems) if len(t)]
-    every = pd.concat(found, ignore_index=True).drop_duplicates() if found else PROBLEMS.empty()
-    return picks, detections, PROBLEMS.check(every)
+    every = stack_problems([archive.problems, inventory.problems, about_choice, problems])
+    return picks, detections, every
 
 
 def _open(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol, TextIO
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -47,16 +47,11 @@ class Silent:
 class Terminal:
     """Writes to standard error: a bar with remaining time on a terminal, lines otherwise."""
 
-    def __init__(self, *, log: TextIO | None = None) -> None:
+    def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
-        self._log = log
 
     def say(self, message: str) -> None:
         self.console.print(message, markup=False, soft_wrap=True)
-        if self._log is not None:
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            self._log.write(f"{stamp} {message}\n")
-            self._log.flush()
 
     @contextmanager
     def track(self, what: str, total: int) -> Iterator[Step]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,9 +17,11 @@ from lithoscope.catalog import Catalog, Comparison, Store, compare, export, read
 from lithoscope.classification import classify
 from lithoscope.errors import DataError, StationError
 from lithoscope.pipeline.engine import LocalEngine
+from lithoscope.pipeline.pickers import make_picker
 from lithoscope.pipeline.prior import build_prior
 from lithoscope.pipeline.progress import Reporter, Silent
 from lithoscope.pipeline.rundir import RunDirectory, write_parquet
+from lithoscope.pipeline.runlog import LOG_NAME, RunLog
 from lithoscope.pipeline.settings import (
     ModelSettings,
     RunSettings,
@@ -34,6 +37,7 @@ from lithoscope.pipeline.stages import (
     pick_stage,
     site_positions,
 )
+from lithoscope.pipeline.tables import stack_problems
 from lithoscope.pipeline.terms import terms_stage
 from lithoscope.report import write_report
 from lithoscope.schema import PROBLEMS
@@ -96,35 +100,64 @@ def run(
         With one line that says what to change; finished work is kept.
     """
     settings = absolute_paths(settings or RunSettings())
-    reporter = reporter or Silent()
     started = time.monotonic()
     directory = RunDirectory(output)
+    log = RunLog(output / LOG_NAME, reporter or Silent())
     with directory.lock():
+        before = directory.read_marker()
         names = [str(Path(s).resolve()) for s in sources]
-        _check_same_sources(directory, names)
         about = {
             "sources": names,
             "stations": [str(Path(s).resolve()) for s in stations],
             "versions": versions(),
         }
-        directory.write_marker({"status": "running", **about})
-        directory.write_text("config.toml", render_toml(settings))
-        reporter.say(f"reading {_named(sources)}")
-        context, problems = _prepare(directory, sources, stations, settings, reporter)
-        catalog = _stages(context, problems)
-        _publish(context, catalog, reference)
-        directory.sweep(context.used)
-        directory.write_marker({"status": "done", **about})
-    seconds = time.monotonic() - started
-    reporter.say(
-        f"{len(catalog.events)} events from {len(catalog.picks)} picks in {seconds:.0f} s; "
-        f"results in {output}"
-    )
+        if not before:
+            directory.write_marker({"status": "running", **about})
+        with log.session(_opening(before)):
+            _check_same_sources(directory, before, names)
+            directory.write_marker({"status": "running", **about})
+            directory.write_text("config.toml", render_toml(settings))
+            catalog = _work(directory, sources, stations, settings, reference, log)
+            directory.write_marker({"status": "done", **about})
+            seconds = time.monotonic() - started
+            log.say(
+                f"{len(catalog.events)} events from {len(catalog.picks)} picks in {seconds:.0f} s; "
+                f"results in {output}"
+            )
     return RunResult(output, catalog, seconds)
 
 
-def _check_same_sources(directory: RunDirectory, names: list[str]) -> None:
-    before = directory.read_marker().get("sources")
+def _opening(before: Mapping[str, Any]) -> str:
+    """Return what the log calls a run, given what is known of the one before it."""
+    if not before.get("sources"):
+        return "new run"
+    if before.get("status") == "done":
+        return "run again; what has not changed is kept"
+    return "run resumed; the one before did not finish"
+
+
+def _work(
+    directory: RunDirectory,
+    sources: Sequence[Path],
+    stations: Sequence[Path],
+    settings: RunSettings,
+    reference: Path | None,
+    log: RunLog,
+) -> Catalog:
+    with log.stage(f"reading {_named(sources)}") as found:
+        context, problems = _prepare(directory, sources, stations, settings, log)
+        found(f"{len(context.archive.stations())} stations, {len(context.sites)} used")
+    log.problems(problems)
+    catalog = _stages(context, problems, log)
+    _publish(context, catalog, reference, log)
+    directory.sweep(context.used)
+    return catalog
+
+
+def _check_same_sources(
+    directory: RunDirectory, marker: Mapping[str, Any], names: list[str]
+) -> None:
+    before = marker.get("sources")
     # A run that failed before it picked anything (a misspelt path) has nothing to protect.
     begun = (directory.path / "work").exists() or (directory.path / STORE_NAME).exists()
     if begun and before is not None and before != names:
@@ -146,7 +179,8 @@ def _prepare(
     stations: Sequence[Path],
     settings: RunSettings,
     reporter: Reporter,
-) -> tuple[Context, list[pd.DataFrame]]:
+) -> tuple[Context, pd.DataFrame]:
+    picker = make_picker(settings.picking)  # refuse a missing model before the long part
     archive, inventory = open_archive(sources, stations, settings)
     chosen, about_choice = preferred_stations(archive)
     sites = site_positions(inventory, chosen, archive.span_ns()[0])
@@ -165,9 +199,10 @@ def _prepare(
         inventory=inventory,
         sites=sites,
         model=velocity_model(settings.model),
+        picker=picker,
         prior=build_prior(settings.prior),
     )
-    return context, problems
+    return context, stack_problems(problems)
 
 
 def _unplaced(chosen: Sequence[str], sites: pd.DataFrame) -> pd.DataFrame:
@@ -193,19 +228,24 @@ def velocity_model(settings: ModelSettings) -> VelocityModel:
     return builtin_model(settings.name)
 
 
-def _stages(context: Context, problems: list[pd.DataFrame]) -> Catalog:
-    say = context.reporter.say
-    say(f"picking {len(context.sites)} stations with {context.engine.workers} worker(s)")
-    picks, detections, about_data = pick_stage(context)
-    say(f"associating {len(picks)} picks")
-    candidates, assignments = associate_stage(context, picks)
-    say(f"locating {len(candidates)} events")
-    events, arrivals, about_events = locate_stage(
+def _stages(context: Context, problems: pd.DataFrame, log: RunLog) -> Catalog:
+    n_stations, n_workers = len(context.sites), context.engine.workers
+    with log.stage(f"picking {n_stations} stations with {n_workers} worker(s)") as found:
+        picks, detections, about_data = pick_stage(context)
+        found(f"{len(picks)} picks, {len(detections)} detections")
+    log.problems(about_data)
+    with log.stage(f"associating {len(picks)} picks") as found:
+        candidates, assignments = associate_stage(context, picks)
+        found(f"{len(candidates)} candidates with {len(assignments)} picks")
+    with log.stage(f"locating {len(candidates)} events") as found:
+        events, arrivals, about_events = locate_stage(
             context, candidates, assignments, picks, terms_stage(context, assignments, picks)
         )
-    say(f"measuring magnitudes of {len(events)} events")
-    events, magnitudes = magnitude_stage(context, events, arrivals)
-    tables = [t for t in [*problems, about_data, about_events] if len(t)]
+        found(f"{len(events)} located")
+    log.problems(about_events)
+    with log.stage(f"measuring magnitudes of {len(events)} events") as found:
+        events, magnitudes = magnitude_stage(context, events, arrivals)
+        found(f"{events['magnitude'].notna().sum()} measured")
     return Catalog(
         events=classify(events),
         arrivals=arrivals,
@@ -213,15 +253,11 @@ def _stages(context: Context, problems: list[pd.DataFrame]) -> Catalog:
         detections=detections,
         station_magnitudes=magnitudes,
         stations=context.sites,
-        problems=(
-            pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
-            if tables
-            else PROBLEMS.empty()
-        ),
+        problems=stack_problems([problems, about_data, about_events]),
     )
 
 
-def _publish(context: Context, catalog: Catalog, reference: Path | None) -> None:
+def _publish(context: Context, catalog: Catalog, reference: Path | None, log: RunLog) -> None:
     path, settings = context.directory.path, context.settings
     write_parquet(catalog.picks, path / "picks.parquet")
     write_parquet(catalog.detections, path / "detections.parquet")
@@ -230,22 +266,22 @@ def _publish(context: Context, catalog: Catalog, reference: Path | None) -> None
         export(catalog, path / "exports", name)
     if not settings.output.report:
         return
-    context.reporter.say("writing the report")
-    comparison: Comparison | None = None
-    if reference is not None:
-        comparison = compare(catalog.events, read_reference(reference))
-    write_report(
-        path / "report.html",
-        catalog,
-        title=settings.output.title,
-        settings=settings.model_dump(mode="json"),
-        model=context.model,
-        versions=versions(),
-        read=ArchiveReader(context.archive, context.inventory.channels, settings),
-        comparison=comparison,
-        segments=context.archive.segments,
-        report_settings=settings.report,
-    )
+    with log.stage("writing the report"):
+        comparison: Comparison | None = None
+        if reference is not None:
+            comparison = compare(catalog.events, read_reference(reference))
+        write_report(
+            path / "report.html",
+            catalog,
+            title=settings.output.title,
+            settings=settings.model_dump(mode="json"),
+            model=context.model,
+            versions=versions(),
+            read=ArchiveReader(context.archive, context.inventory.channels, settings),
+            comparison=comparison,
+            segments=context.archive.segments,
+            report_settings=settings.report,
+        )
 
 
 def versions() -> dict[str, str]:

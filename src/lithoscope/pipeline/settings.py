@@ -16,7 +16,7 @@ from lithoscope.catalog.export import Format
 from lithoscope.errors import ConfigError
 from lithoscope.location import LocationSettings
 from lithoscope.magnitude import MagnitudeSettings
-from lithoscope.picking import ClassicalPickerSettings
+from lithoscope.pipeline.pickers import PickingSettings, absolute_model
 from lithoscope.pipeline.prior import PriorSettings
 from lithoscope.report import ReportSettings
 from lithoscope.settings import Settings
@@ -59,9 +59,7 @@ class RunSettings(Settings):
     waveforms: WaveformSettings = Field(WaveformSettings(), description="Reading of waveforms.")
     stations: StationSettings = Field(StationSettings(), description="Reading of station files.")
     model: ModelSettings = Field(ModelSettings(), description="Velocity model.")
-    picking: ClassicalPickerSettings = Field(
-        ClassicalPickerSettings(), description="Classical picker."
-    )
+    picking: PickingSettings = Field(PickingSettings(), description="Which picker, and how.")
     association: AssociationSettings = Field(
         AssociationSettings(), description="From picks to events."
     )
@@ -80,11 +78,13 @@ _NO_PATHS = ("", "none", "estimate")
 
 def absolute_paths(settings: RunSettings) -> RunSettings:
     """Return the settings with absolute file names, so that they hold in any folder."""
-    changed = {}
+    changed: dict[str, Settings] = {}
     for name, key in _PATHS:
         group = getattr(settings, name)
         if (path := getattr(group, key)) not in _NO_PATHS:
             changed[name] = group.model_copy(update={key: str(Path(path).resolve())})
+    model = absolute_model(settings.picking.model, Path())
+    changed["picking"] = settings.picking.model_copy(update={"model": model})
     return settings.model_copy(update=changed)
 
 
@@ -110,6 +110,8 @@ def load_settings(path: Path | None, overrides: Mapping[str, Any] | None = None)
             name = values.get(group, {}).get(key)
             if name is not None and name not in _NO_PATHS:
                 values[group][key] = str(path.parent / name)
+        if model := values.get("picking", {}).get("model"):
+            values["picking"]["model"] = absolute_model(model, path.parent)
     values = _merge(values, overrides or {})
     settings: RunSettings = RunSettings.parse(values, where=str(path or "options"))
     return settings

@@ -14,12 +14,14 @@ from lithoscope.association import associate
 from lithoscope.constants import NS_PER_S
 from lithoscope.location import Prior, StationTerms, locate
 from lithoscope.magnitude import correct_stations, local_magnitudes
-from lithoscope.picking import ClassicalPicker
+from lithoscope.picking import Picker
 from lithoscope.pipeline.engine import LocalEngine
+from lithoscope.pipeline.pickers import make_picker, picker_key
 from lithoscope.pipeline.prior import prior_key
 from lithoscope.pipeline.progress import Reporter
 from lithoscope.pipeline.rundir import RunDirectory, Tables, content_key
 from lithoscope.pipeline.settings import RunSettings
+from lithoscope.pipeline.tables import ordered, stack
 from lithoscope.schema import (
     ARRIVALS,
     ASSIGNMENTS,
@@ -57,6 +59,7 @@ class Context:
     inventory: Inventory
     sites: pd.DataFrame
     model: VelocityModel
+    picker: Picker
     prior: Prior | None = None
     used: dict[str, set[str]] = field(default_factory=dict)
 
@@ -88,10 +91,9 @@ def pick_units(archive: Archive, stations: Sequence[str]) -> list[PickUnit]:
 
 def pick_stage(context: Context) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Pick every station; return PICKS, DETECTIONS and PROBLEMS."""
-    picker = ClassicalPicker(context.settings.picking)
-    margin = round(picker.context_s * NS_PER_S)
+    margin = round(context.picker.context_s * NS_PER_S)
     common = (
-        context.settings.picking.model_dump(mode="json"),
+        picker_key(context.settings.picking, context.picker),
         context.settings.waveforms.model_dump(mode="json"),
     )
     keys: dict[PickUnit, str] = {}
@@ -111,15 +113,15 @@ def pick_stage(context: Context) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFra
             step()
     loaded = [context.directory.load("pick", keys[unit]) or {} for unit in keys]
     return (
-        _sorted(_gather(loaded, "picks", PICKS), ["time", "station", "phase"]),
-        _sorted(_gather(loaded, "detections", DETECTIONS), ["starttime", "station"]),
+        ordered(_gather(loaded, "picks", PICKS), ["time", "station", "phase"]),
+        ordered(_gather(loaded, "detections", DETECTIONS), ["starttime", "station"]),
         _gather(loaded, "problems", PROBLEMS),
     )
 
 
 def _pick_unit(shared: Any, unit: PickUnit) -> Tables:
     archive, channels, settings = shared
-    picker = ClassicalPicker(settings.picking)
+    picker = make_picker(settings.picking)
     margin = round(picker.context_s * NS_PER_S)
     records, problems = read_records(
         archive,
@@ -139,9 +141,9 @@ def _pick_unit(shared: Any, unit: PickUnit) -> Tables:
         picks.append(_within(found, "time", unit))
         detections.append(_within(heard, "starttime", unit))
     return {
-        "picks": _stack(picks, PICKS),
-        "detections": _stack(detections, DETECTIONS),
-        "problems": _stack([problems, PROBLEMS.table(unusable)], PROBLEMS),
+        "picks": stack(picks, PICKS),
+        "detections": stack(detections, DETECTIONS),
+        "problems": stack([problems, PROBLEMS.table(unusable)], PROBLEMS),
     }
 
 
@@ -209,8 +211,8 @@ def locate_stage(
     shared = (context.sites, context.model, context.settings.location, context.prior, terms)
     loaded = _run_units(context, "locate", keys, units, _locate_unit, shared)
     return (
-        _sorted(_gather(loaded, "events", EVENTS), ["time", "event_id"]),
-        _sorted(_gather(loaded, "arrivals", ARRIVALS), ["event_id", "time", "station"]),
+        ordered(_gather(loaded, "events", EVENTS), ["time", "event_id"]),
+        ordered(_gather(loaded, "arrivals", ARRIVALS), ["event_id", "time", "station"]),
         _gather(loaded, "problems", PROBLEMS),
     )
 
@@ -256,8 +258,8 @@ def magnitude_stage(
     shared = (context.archive, context.inventory, context.settings)
     loaded = _run_units(context, "magnitude", keys, units, _magnitude_unit, shared)
     return correct_stations(
-        _sorted(_gather(loaded, "events", EVENTS), ["time", "event_id"]),
-        _sorted(_gather(loaded, "magnitudes", STATION_MAGNITUDES), ["event_id", "station"]),
+        ordered(_gather(loaded, "events", EVENTS), ["time", "event_id"]),
+        ordered(_gather(loaded, "magnitudes", STATION_MAGNITUDES), ["event_id", "station"]),
         context.settings.magnitude,
     )
 
@@ -323,16 +325,7 @@ def _channels_of(inventory: Inventory, station: str) -> pd.DataFrame:
 
 
 def _gather(loaded: list[Tables], name: str, schema: Schema) -> pd.DataFrame:
-    return _stack([tables[name] for tables in loaded if name in tables], schema)
-
-
-def _stack(tables: list[pd.DataFrame], schema: Schema) -> pd.DataFrame:
-    filled = [schema.check(table) for table in tables if len(table)]
-    return pd.concat(filled, ignore_index=True) if filled else schema.empty()
-
-
-def _sorted(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    return table.sort_values(by, kind="stable").reset_index(drop=True)
+    return stack([tables[name] for tables in loaded if name in tables], schema)
 
 
 def site_positions(inventory: Inventory, stations: Sequence[str], moment_ns: int) -> pd.DataFrame:
