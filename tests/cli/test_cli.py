@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from lithoscope.cli import main
 
-def lithoscope(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lithoscope", *arguments], capture_output=True, text=True, cwd=cwd
-    )
+Done = subprocess.CompletedProcess[str]
 
 
-def assert_one_line(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+def lithoscope(*arguments: str, cwd: Path | None = None) -> Done:
+    """Run a command in this process: starting one of its own takes seconds."""
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with (
+        patch.object(sys, "argv", ["lithoscope", *arguments]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        chdir(cwd or "."),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def in_a_process(*arguments: str, cwd: Path | None = None) -> Done:
+    """Run a command as a user does."""
+    words = [sys.executable, "-m", "lithoscope", *arguments]
+    return subprocess.run(words, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def assert_one_line(result: Done, code: int, *words: str) -> None:
     lines = [line for line in result.stderr.splitlines() if line.startswith("lithoscope: ")]
     assert result.returncode == code, result.stderr
     assert len(lines) == 1, result.stderr
@@ -69,8 +94,9 @@ def test_unknown_key_names_the_nearest(tmp_path: Path) -> None:
     assert_one_line(result, 2, "location.max_dept_km", "did you mean 'max_depth_km'")
 
 
-def test_value_out_of_range_names_the_key() -> None:
-    assert_one_line(lithoscope("config", "--set", "engine.workers=0"), 2, "engine.workers")
+@pytest.mark.parametrize("how", [lithoscope, in_a_process])
+def test_value_out_of_range_names_the_key(how: Callable[..., Done]) -> None:
+    assert_one_line(how("config", "--set", "engine.workers=0"), 2, "engine.workers")
 
 
 def test_wrong_use_is_exit_2() -> None:
@@ -81,6 +107,17 @@ def test_wrong_use_is_exit_2() -> None:
 def test_export_of_no_run(tmp_path: Path) -> None:
     result = lithoscope("export", str(tmp_path), "--format", "csv")
     assert_one_line(result, 1, "is no run directory")
+
+
+def test_a_picker_that_is_none_is_refused_before_the_work(tmp_path: Path) -> None:
+    options = ("-s", "stations.csv", "-o", str(tmp_path / "run"), "--picker", "clasical")
+    assert_one_line(lithoscope("run", str(tmp_path), *options), 2, "'classical'", "clasical")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_learned_picker_needs_a_model(tmp_path: Path) -> None:
+    options = ("-o", str(tmp_path / "picks"), "--picker", "learned", "--set", "picking.model=")
+    assert_one_line(lithoscope("pick", str(tmp_path), *options), 2, "picking.model")
 
 
 def test_config_prints_every_group() -> None:
@@ -95,7 +132,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     above = tmp_path_factory.mktemp("demo")
     folder = above / "run"
     # A relative name, as a user types it: what the run keeps must hold from any other folder.
-    result = lithoscope("demo", "--output", "run", "--json", cwd=above)
+    result = in_a_process("demo", "--output", "run", "--json", cwd=above)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["events"] >= 3
     return folder

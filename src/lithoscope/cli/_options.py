@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import pandas as pd
 import typer
 
 from lithoscope.catalog import read_table, write_table
 from lithoscope.errors import ConfigError, DataError, StationError
+from lithoscope.pipeline.pickers import with_picker
 from lithoscope.pipeline.settings import RunSettings, load_settings, parse_assignments
 from lithoscope.schema import ARRIVALS, ASSIGNMENTS, EVENTS, PICKS, Schema
 
@@ -33,10 +37,64 @@ Assignments = Annotated[
 Model = Annotated[
     str, typer.Option("--model", "-m", help="Velocity model: a file or a built-in name.")
 ]
+PickerChoice = Annotated[
+    str,
+    typer.Option(
+        "--picker", help="classical, learned, or a trained model: its name or its folder."
+    ),
+]
+Form = Annotated[str, typer.Option("--format", help="csv or parquet.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Folder of tables: picks, assignments, events ...")
 ]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Options of every command that reads recordings or station files."""
+
+    stations: StationFiles = field(default_factory=list)
+    config: ConfigFile = None
+    setting: Assignments = field(default_factory=list)
+    as_json: Json = False
+
+    def settings(self, model: str = "", **groups: dict[str, Any]) -> RunSettings:
+        """Combine the configuration file and the options; options win."""
+        return settings_from(self.config, self.setting, model, **groups)
+
+
+@dataclass(frozen=True)
+class TableOptions(DataOptions):
+    """Options of every command that writes tables of one stage."""
+
+    form: Form = "csv"
+
+
+def with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command whose parameter ``options``, a dataclass, is spelt out for Typer."""
+    *own, options = inspect.signature(function, eval_str=True).parameters.values()
+    group = options.annotation
+    hints = get_type_hints(group, include_extras=True)
+    spelt_out = [
+        inspect.Parameter(
+            f.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=f.default if f.default_factory is MISSING else f.default_factory(),
+            annotation=hints[f.name],
+        )
+        for f in fields(group)
+    ]
+
+    def command(**values: Any) -> None:
+        chosen = group(**{f.name: values.pop(f.name) for f in fields(group)})
+        function(**values, options=chosen)
+
+    command.__doc__ = function.__doc__
+    command.__signature__ = inspect.Signature([*own, *spelt_out])  # type: ignore[attr-defined]
+    return command
+
+
 SUFFIXES = (".csv", ".parquet")
 _EXPORT = "`lithoscope export RUN --format csv` writes the tables of a run"
 _MADE_BY = {
@@ -58,6 +116,11 @@ def settings_from(
         key = "path" if Path(model).exists() else "name"
         overrides["model"] = {**overrides.get("model", {}), key: model}
     return load_settings(config, overrides)
+
+
+def picker_settings(choice: str) -> dict[str, str]:
+    """Return the settings of group ``picking`` that the option --picker stands for."""
+    return with_picker(choice) if choice else {}
 
 
 def require_stations(stations: list[Path]) -> list[Path]:

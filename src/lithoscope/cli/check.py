@@ -5,13 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from lithoscope.cli._options import (
-    Assignments,
-    ConfigFile,
-    Json,
+    DataOptions,
     Sources,
-    StationFiles,
-    settings_from,
     show,
+    with_options,
 )
 from lithoscope.pipeline import check
 
@@ -29,20 +26,16 @@ _TITLES = {
 }
 
 
-def command(
-    data: Sources,
-    stations: StationFiles = [],  # noqa: B006
-    config: ConfigFile = None,
-    setting: Assignments = [],  # noqa: B006
-    as_json: Json = False,
-) -> None:
+@with_options
+def command(data: Sources, *, options: DataOptions) -> None:
     """What is there, what is unusable and why, and what a run would use and skip."""
-    overview, problems = check(data, stations, settings_from(config, setting))
+    overview, problems = check(data, options.stations, options.settings())
     value = {
         "stations": overview.to_dict("records"),
         "problems": problems.to_dict("records"),
     }
-    show(value, as_json, check_text(overview, problems, with_stations=bool(stations)))
+    text = check_text(overview, problems, with_stations=bool(options.stations))
+    show(value, options.as_json, text)
 
 
 def check_text(overview: pd.DataFrame, problems: pd.DataFrame, *, with_stations: bool) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from lithoscope.classification import classify
-from lithoscope.cli._options import Folder, Json, load, save, show
-from lithoscope.cli.pick import Form
+from lithoscope.cli._options import Folder, Form, Json, load, save, show
 from lithoscope.schema import EVENTS
 
 

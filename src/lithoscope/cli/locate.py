@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from lithoscope.cli._options import (
-    Assignments,
-    ConfigFile,
     Folder,
-    Json,
     Model,
-    StationFiles,
+    TableOptions,
     catalogue_text,
     load,
     require_stations,
     save,
-    settings_from,
     show,
+    with_options,
 )
-from lithoscope.cli.pick import Form
 from lithoscope.location import locate
 from lithoscope.pipeline import sites_for_picks
 from lithoscope.pipeline.prior import build_prior
@@ -24,20 +20,13 @@ from lithoscope.pipeline.run import velocity_model
 from lithoscope.schema import ARRIVALS, ASSIGNMENTS, EVENTS, PICKS, STATION_TERMS
 
 
-def command(
-    folder: Folder,
-    stations: StationFiles = [],  # noqa: B006
-    model: Model = "",
-    config: ConfigFile = None,
-    setting: Assignments = [],  # noqa: B006
-    form: Form = "csv",
-    as_json: Json = False,
-) -> None:
+@with_options
+def command(folder: Folder, *, model: Model = "", options: TableOptions) -> None:
     """Assigned picks to hypocentres: reads picks and assignments, writes events and arrivals."""
-    settings = settings_from(config, setting, model)
+    settings = options.settings(model)
     picks = load(folder, PICKS)
     assignments = load(folder, ASSIGNMENTS)
-    sites = sites_for_picks(picks, require_stations(stations), settings)
+    sites = sites_for_picks(picks, require_stations(options.stations), settings)
     located = locate(
         assignments,
         picks,
@@ -46,9 +35,9 @@ def command(
         settings.location,
         prior=build_prior(settings.prior),
     )
-    save(folder, EVENTS, located.events, form)
-    save(folder, ARRIVALS, located.arrivals, form)
+    save(folder, EVENTS, located.events, options.form)
+    save(folder, ARRIVALS, located.arrivals, options.form)
     if located.terms is not None:
-        save(folder, STATION_TERMS, located.terms.table, form)
+        save(folder, STATION_TERMS, located.terms.table, options.form)
     summary = {"events": len(located.events), "not_located": len(located.problems)}
-    show(summary, as_json, catalogue_text(located.events))
+    show(summary, options.as_json, catalogue_text(located.events))

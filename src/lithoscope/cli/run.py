@@ -9,27 +9,27 @@ import typer
 
 from lithoscope.catalog import read_reference
 from lithoscope.cli._options import (
-    Assignments,
-    ConfigFile,
-    Json,
+    DataOptions,
     Model,
+    PickerChoice,
     Sources,
-    StationFiles,
     catalogue_text,
+    picker_settings,
     require_stations,
-    settings_from,
     show,
+    with_options,
 )
 from lithoscope.pipeline import run
 from lithoscope.pipeline.progress import Terminal
 
 
+@with_options
 def command(
     data: Sources,
-    stations: StationFiles = [],  # noqa: B006 (Typer copies it)
-    config: ConfigFile = None,
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="Run directory.")] = Path("run"),
     model: Model = "",
+    picker: PickerChoice = "",
     workers: Annotated[
         int | None,
         typer.Option(help="Processes, one thread each; default engine.workers (2).", min=1),
@@ -37,17 +37,16 @@ def command(
     reference: Annotated[
         Path | None, typer.Option(help="Catalogue to compare with in the report.")
     ] = None,
-    setting: Assignments = [],  # noqa: B006
-    as_json: Json = False,
+    options: DataOptions,
 ) -> None:
     """Continuous data to a catalogue with exports and report; run again to resume."""
     if reference is not None:
         read_reference(reference)  # refuse a wrong one before the work, not after it
     engine = {"workers": workers} if workers else {}
-    settings = settings_from(config, setting, model, engine=engine)
+    settings = options.settings(model, engine=engine, picking=picker_settings(picker))
     result = run(
         data,
-        require_stations(stations),
+        require_stations(options.stations),
         output,
         settings,
         reference=reference,
@@ -65,4 +64,4 @@ def command(
         lines.append(f"report:  {result.path / 'report.html'}")
     if settings.output.exports:
         lines.append(f"exports: {result.path / 'exports'}")
-    show(summary, as_json, "\n".join(lines))
+    show(summary, options.as_json, "\n".join(lines))
