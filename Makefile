@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint compiled clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,8 +21,15 @@ $(VENV)/.test: $(VENV)/.core
 demo: $(VENV)/.core
 	$(BIN)/lithoscope demo
 
-test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
+test: $(VENV)/.test
+	$(MAKE) --no-print-directory -j 2 lint compiled
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder \
+		--cov --cov-report=term:skip-covered
+
+# Compile the numerical loops once, before test processes would each do it at the same time.
+compiled: $(VENV)/.core
+	folder=$$(mktemp -d) && $(BIN)/lithoscope demo --picker classical --output $$folder/run >/dev/null \
+		&& rm -rf $$folder
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check src tests benchmarks docs

@@ -32,3 +32,17 @@ def real_data():
         pytest.skip(message)
 
     return find
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a module on one process, so that what they share is made once.
+
+    Tests that name a group of their own are the long ones: they begin first, so that no process
+    is left alone with them at the end.
+    """
+    grouped = [item for item in items if item.get_closest_marker("xdist_group")]
+    others = [item for item in items if not item.get_closest_marker("xdist_group")]
+    for item in others:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items[:] = grouped + others

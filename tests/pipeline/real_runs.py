@@ -90,11 +90,14 @@ def run_case(
     return Timed(result, time.monotonic() - started)
 
 
-def command(name: str, folder: Path, output: Path) -> list[str]:
-    """Return the command line of a case, as a user would type it."""
+def command(name: str, folder: Path, output: Path, *, waveforms: Path | None = None) -> list[str]:
+    """Return the command line of a case, as a user would type it.
+
+    ``waveforms`` takes the place of its recordings.
+    """
     case = CASES[name]
     words = [
-        *(sys.executable, "-m", "lithoscope", "run", str(folder / case.waveforms)),
+        *(sys.executable, "-m", "lithoscope", "run", str(waveforms or folder / case.waveforms)),
         *("--stations", str(folder / case.stations)),
         *("--config", str(EXAMPLES / case.config), "--output", str(output)),
     ]

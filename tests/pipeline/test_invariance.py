@@ -44,8 +44,37 @@ def assert_same(a: Catalog, b: Catalog, *, after: pd.Timestamp | None = None) ->
         np.testing.assert_allclose(events_a[column], events_b[column], rtol=1e-6, atol=1e-6)
 
 
-def traces(real_data) -> list[obspy.Trace]:
+# The first half of the nine minutes: an event every 14 s, so more than enough of them.
+EXCERPT_S = 270.0
+# One process and no report, unless a test is about them.
+PLAIN: dict[str, Any] = {"engine": {"workers": 1}, "output": {"report": False}}
+
+
+@pytest.fixture(scope="session")
+def excerpt(real_data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the recordings that these tests cut, shift and kill on."""
     folder = real_data(CASES["iceland"].folder) / CASES["iceland"].waveforms
+    every = obspy.read(str(folder / "*"))
+    start = min(trace.stats.starttime for trace in every)
+    every.trim(endtime=start + EXCERPT_S)
+    path = tmp_path_factory.mktemp("excerpt") / "mseed"
+    write(path, list(every))
+    return path
+
+
+@pytest.fixture(scope="session")
+def whole(excerpt: Path, real_data, tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """Return the catalogue of the recordings as they are."""
+    return catalogue(excerpt, real_data, tmp_path_factory.mktemp("whole"))
+
+
+def catalogue(waveforms: Path, real_data, tmp_path: Path, **extra: Any) -> Catalog:
+    settings = {**PLAIN, **extra}
+    run = run_case("iceland", real_data, tmp_path / "run", waveforms=waveforms, extra=settings)
+    return run.result.catalog
+
+
+def traces(folder: Path) -> list[obspy.Trace]:
     return list(obspy.read(str(folder / "*")))
 
 
@@ -55,13 +84,10 @@ def write(path: Path, pieces: list[obspy.Trace]) -> None:
         piece.write(str(path / f"{number:04d}.mseed"), format="MSEED")
 
 
-NO_REPORT: dict[str, Any] = {"output": {"report": False}}
-
-
-def test_cutting_files_elsewhere_changes_nothing(real_run, real_data, tmp_path) -> None:
+def test_cutting_files_elsewhere_changes_nothing(whole, excerpt, real_data, tmp_path) -> None:
     rng = np.random.default_rng(1)
     pieces = []
-    for trace in traces(real_data):
+    for trace in traces(excerpt):
         cuts = rng.integers(1, trace.stats.npts, size=rng.integers(1, 3))
         for i, j in pairwise([0, *np.unique(cuts), trace.stats.npts]):
             piece = trace.copy()
@@ -70,47 +96,40 @@ def test_cutting_files_elsewhere_changes_nothing(real_run, real_data, tmp_path) 
             pieces.append(piece)
     rng.shuffle(pieces)  # type: ignore[arg-type]
     write(tmp_path / "cut", pieces)
-    again = run_case(
-        "iceland", real_data, tmp_path / "run", waveforms=tmp_path / "cut", extra=NO_REPORT
-    )
-    assert_same(real_run("iceland").result.catalog, again.result.catalog)
+    assert_same(whole, catalogue(tmp_path / "cut", real_data, tmp_path))
 
 
 # Up to 6 s: the first event lies 8 s after the start, and without it the noise level of the picks
 # after it is another.
 @pytest.mark.parametrize("shift", [1, 37, 601])
-def test_later_start_changes_nothing_after_it(real_run, real_data, tmp_path, shift: int) -> None:
-    every = traces(real_data)
+def test_later_start_changes_nothing_after_it(
+    whole, excerpt, real_data, tmp_path, shift: int
+) -> None:
+    every = traces(excerpt)
     start = min(trace.stats.starttime for trace in every)
     for trace in every:
         if trace.stats.starttime < start + 30:
             trace.data = trace.data[shift:].copy()
             trace.stats.starttime += shift * trace.stats.delta
     write(tmp_path / "late", every)
-    again = run_case(
-        "iceland", real_data, tmp_path / "run", waveforms=tmp_path / "late", extra=NO_REPORT
-    )
-    whole = real_run("iceland").result.catalog
+    again = catalogue(tmp_path / "late", real_data, tmp_path)
     after = pd.Timestamp(start.datetime, tz="UTC") + pd.Timedelta(
         seconds=shift / 100 + ClassicalPicker().context_s
     )
-    assert_same(whole, again.result.catalog, after=after)
+    assert_same(whole, again, after=after)
 
 
-def test_one_worker_or_two(real_run, real_data, tmp_path) -> None:
-    again = run_case(
-        "iceland", real_data, tmp_path / "run", extra={"engine": {"workers": 1}, **NO_REPORT}
-    )
-    assert_same(real_run("iceland").result.catalog, again.result.catalog)
+def test_one_worker_or_two(whole, excerpt, real_data, tmp_path) -> None:
+    assert_same(whole, catalogue(excerpt, real_data, tmp_path, engine={"workers": 2}))
 
 
 # Where the run is killed: after so many finished units of picking, or in the stage after it.
 KILL_AT = [("pick", 1), ("pick", 6), ("pick", 12), ("associate", 1), ("locate", 1)]
 
 
-def test_killed_and_resumed(real_run, real_data, tmp_path) -> None:
-    whole = real_run("iceland")
-    words = command("iceland", real_data(CASES["iceland"].folder), tmp_path / "run")
+def test_killed_and_resumed(whole, excerpt, real_data, tmp_path) -> None:
+    folder = real_data(CASES["iceland"].folder)
+    words = command("iceland", folder, tmp_path / "run", waveforms=excerpt)
     for stage, count in KILL_AT:
         process = subprocess.Popen(
             words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -121,9 +140,12 @@ def test_killed_and_resumed(real_run, real_data, tmp_path) -> None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     subprocess.run(words, check=True, capture_output=True)
-    assert_same(whole.result.catalog, open_run(tmp_path / "run"))
+    assert_same(whole, open_run(tmp_path / "run"))
     leftovers = [p.name for p in (tmp_path / "run" / "work").rglob(".partial*")]
     assert leftovers == []
+    # The log knows of every run.
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert log.count("run resumed; the one before did not finish") == len(KILL_AT)
 
 
 def finished(run: Path, stage: str) -> int:
