@@ -13,11 +13,13 @@ from lithoscope.cli import (
     classify,
     compare,
     config,
+    dataset,
     demo,
     evaluate,
     export,
     locate,
     magnitude,
+    models,
     pick,
     report,
     run,
@@ -50,6 +52,8 @@ for _module in (
     evaluate,
 ):
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
+app.add_typer(dataset.app, name="dataset")
+app.add_typer(models.app, name="models")
 
 
 def _show_version(wanted: bool) -> None:

@@ -9,6 +9,7 @@ doi:10.1785/0220210324), unless the file states its own.
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import pickle
 import re
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from lithoscope.errors import ModelError
 from lithoscope.files import storage_error
-from lithoscope.learning.cards import Input, ModelCard, Output, Sigmas, Thresholds, Training
+from lithoscope.learning.cards import ModelCard, Sigmas, Training
 from lithoscope.learning.onnx_export import require_training
 
 if TYPE_CHECKING:
@@ -143,8 +144,6 @@ def rebuild(foreign: Foreign) -> tuple[nn.Module, ModelCard]:
     overlap = int(overlap * length) if overlap < 1 else int(overlap)
     per_component = bool(arguments.get("norm_amp_per_comp", False))
     norm = "peak" if per_component else str(arguments.get("norm", "std"))
-    names = _outputs(foreign, family)
-    together = family == "eqtransformer" and norm == "std"
     values = {
         "name": foreign.name,
         "version": foreign.version,
@@ -154,16 +153,16 @@ def rebuild(foreign: Foreign) -> tuple[nn.Module, ModelCard]:
         "known_failures": ("as far as its maker states them; not evaluated here",),
         "training": Training(recipe="trained elsewhere; see its maker's documentation"),
         "sigmas": SIGMAS[family],
-        "input": Input(
-            rate_hz=float(arguments.get("sampling_rate", 100)),
-            components=str(arguments.get("component_order", "ZNE")),
-            channels=int(arguments.get("in_channels", 3)),
-            preprocessing=norm,
-            detrend=bool(arguments.get("norm_detrend", False)),
-            together=together,
-            taper_samples=6 if family == "eqtransformer" else 0,
-        ).model_dump(),
-        "output": Output(names=names).model_dump(),
+        "input": {
+            "rate_hz": float(arguments.get("sampling_rate", 100)),
+            "components": str(arguments.get("component_order", "ZNE")),
+            "channels": int(arguments.get("in_channels", 3)),
+            "preprocessing": norm,
+            "detrend": bool(arguments.get("norm_detrend", False)),
+            "together": family == "eqtransformer" and norm == "std",
+            "taper_samples": 6 if family == "eqtransformer" else 0,
+        },
+        "output": {"names": _outputs(foreign, family)},
         "windows": {
             "length": length,
             "step": length - overlap,
@@ -173,11 +172,11 @@ def rebuild(foreign: Foreign) -> tuple[nn.Module, ModelCard]:
             ),
             "reach": length,
         },
-        "thresholds": Thresholds(
-            p=float(defaults.get("P_threshold", defaults["threshold"])),
-            s=float(defaults.get("S_threshold", defaults["threshold"])),
-            event=float(defaults.get("detection_threshold", 0.3)),
-        ).model_dump(),
+        "thresholds": {
+            "p": float(defaults.get("P_threshold", defaults["threshold"])),
+            "s": float(defaults.get("S_threshold", defaults["threshold"])),
+            "event": float(defaults.get("detection_threshold", 0.3)),
+        },
     }
     card: ModelCard = ModelCard.parse(values, where=f"model '{foreign.name}'")
     return network, card
@@ -308,15 +307,17 @@ def _pair(path: Path) -> tuple[Path, Path, str, str]:
 
 def _weights(path: Path, torch: Any) -> Mapping[str, Tensor]:
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+        content = io.BytesIO(path.read_bytes())
     except OSError as error:
         raise storage_error("read", path, error) from None
+    try:
+        weights = torch.load(content, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ModelError(
             f"'{path}' is damaged or holds more than weights, and such files can run any code; "
             "write it with SeisBench's save(path)"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         text = " ".join(str(error).split())[:200]
         raise ModelError(f"'{path}' is damaged or no file of weights: {text}") from None
     if not isinstance(weights, Mapping) or not all(isinstance(k, str) for k in weights):
