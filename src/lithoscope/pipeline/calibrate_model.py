@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lithoscope import __version__
 from lithoscope.errors import DataError
 from lithoscope.learning import preprocessing
 from lithoscope.learning.calibration import (
+    MIN_FALSE,
     Calibration,
     Curve,
     PhaseCalibration,
@@ -45,6 +47,8 @@ RESIDUAL_S = 0.5
 F1_S = 0.1
 #: Raw probability down to which picks are looked at.
 FLOOR = 0.01
+#: Probability from which on a detection is made.
+EVENT_LEVEL = 0.3
 #: Changed copies of each validation trace, beside the trace itself.
 COPIES = 8
 #: Start of the records made of traces (ns); no meaning, but on the grid of the network.
@@ -153,44 +157,57 @@ def calibrate(
     seed
         Of the changes.
 
-    Raises
-    ------
-    DataError
-        If there are too few labels.
+    A phase with too few labels stays as the network gives it; the card says so.
     """
     model = load_model(folder)
     picker = LearnedPicker(model, LearnedPickerSettings(p_threshold=FLOOR, s_threshold=FLOOR))
     traces = _copies(validation, mixture, seed)
     false = [picker.pick(record)[0] for record in noise]
     hours = sum(r.n_samples / r.sampling_rate_hz for r in noise) / 3600.0
-    phases, levels, rates = [], [], []
-    for k, phase in enumerate("PS"):
-        found = _picks_on(picker, traces, k)
-        curve, sigma = _fit(found)
-        raw_false = [t.loc[t["phase"] == phase, "probability"].to_numpy(float) for t in false] or [
-            np.zeros(0)
-        ]
-        level = _best_level(found, curve)
-        p_false = calibrated(curve, logit(np.concatenate(raw_false)))
-        thresholds = Curve()
-        if hours > 0 and len(p_false) >= 3:
-            thresholds = fit_threshold(p_false, hours)
-        phases.append(PhaseCalibration(probability=curve, sigma_scale=sigma, threshold=thresholds))
-        levels.append(level)
-        rates.append(float((p_false >= level).sum() / hours) if hours > 0 else None)
+    done = [_phase(picker, traces, false, hours, k) for k in (0, 1)]
+    (p, p_level, p_rate, p_note), (s, s_level, s_rate, s_note) = done
     card = model.card.model_copy(
         update={
-            "calibration": Calibration(p=phases[0], s=phases[1]),
+            "calibration": Calibration(p=p, s=s),
             "thresholds": Thresholds(
-                p=levels[0],
-                s=levels[1],
-                event=0.3,
-                false_p_per_hour=rates[0],
-                false_s_per_hour=rates[1],
+                p=p_level,
+                s=s_level,
+                event=EVENT_LEVEL,
+                false_p_per_hour=p_rate,
+                false_s_per_hour=s_rate,
             ),
+            "known_failures": (*model.card.known_failures, *p_note, *s_note),
         }
     )
     return save_model(card, model.network.content, folder)
+
+
+def _phase(
+    picker: LearnedPicker,
+    traces: Sequence[tuple[int, bool, Example]],
+    false: Sequence[pd.DataFrame],
+    hours: float,
+    k: int,
+) -> tuple[PhaseCalibration, float, float | None, tuple[str, ...]]:
+    """Return calibration, threshold and its rate of false picks, and what could not be done."""
+    phase = "PS"[k]
+    found = _picks_on(picker, traces, k)
+    try:
+        curve, sigma = _fit(found)
+    except DataError as error:
+        return PhaseCalibration(), 0.3, None, (f"{phase} is not calibrated: {error}",)
+    tables = [t.loc[t["phase"] == phase, "probability"].to_numpy(float) for t in false]
+    p_false = calibrated(curve, logit(np.concatenate([np.zeros(0), *tables])))
+    known = hours > 0 and len(p_false) >= MIN_FALSE
+    thresholds = fit_threshold(p_false, hours) if known else Curve()
+    level = _best_level(found, curve)
+    rate = float((p_false >= level).sum() / hours) if hours > 0 else None
+    return (
+        PhaseCalibration(probability=curve, sigma_scale=sigma, threshold=thresholds),
+        level,
+        rate,
+        (),
+    )
 
 
 def _copies(

@@ -161,6 +161,11 @@ def train_model(
 
     teacher = _teacher(settings.teacher)
     start = read_weights(find_model(settings.start)) if settings.start else None
+    if start is not None and not any(_new_tests(s) for s in settings.sources):
+        raise ConfigError(
+            "fine-tuning needs test records of the new data: no dataset among the sources has a "
+            "test part; add stations, or name a table with `split`"
+        )
     say("loading sources")
     sources = mixture(settings.sources, teacher)
     validation = _examples(settings.validation, "validation", settings.split)
@@ -228,8 +233,7 @@ def _guard(settings: TrainSettings, folder: Path, say: Callable[[str], None]) ->
     from lithoscope.learning.training.validate import outputs, scores
 
     say("comparing with the model before fine-tuning")
-    new = [s for s in settings.sources if s.kind == "dataset" and s.path is not None]
-    fresh = [e for s in new if s.path for e in _examples([s.path], "test", s.split)]
+    fresh = [e for s in settings.sources if s.path for e in _new_tests(s)]
     old = _examples(settings.old, "test", None) or synthetic_test()
     before, after = read_weights(find_model(settings.start)), read_weights(folder)
     rows = []
@@ -240,6 +244,15 @@ def _guard(settings: TrainSettings, folder: Path, say: Callable[[str], None]) ->
     table = pd.DataFrame(rows, columns=["test", "phase", "when", "f1"])
     wide = table.pivot(index=["test", "phase"], columns="when", values="f1").reset_index()
     return wide[["test", "phase", "before", "after"]].rename_axis(columns=None)
+
+
+def _new_tests(source: SourceSettings) -> list[Example]:
+    """Return the test part of a source of labelled traces; empty if it has none."""
+    if source.kind != "dataset" or source.path is None:
+        return []
+    whole = labelled([source.path], None, source.split)
+    rows = whole.metadata["split"] == "test"
+    return dataset_examples(whole.subset(rows.to_numpy())) if rows.any() else []
 
 
 def synthetic_test() -> list[Example]:

@@ -103,8 +103,10 @@ def _source(settings: SourceSettings, teacher: Picker | None) -> Source:
     return RecordSource(settings.path.stem, records)
 
 
-def labelled(paths: Sequence[Path], part: str, split: Path | None = None) -> WaveformDataset:
+def labelled(paths: Sequence[Path], part: str | None, split: Path | None = None) -> WaveformDataset:
     """Return a part of labelled datasets; without a split of their own they are split by station.
+
+    Without the name of a part all rows come back.
 
     Raises
     ------
@@ -116,7 +118,7 @@ def labelled(paths: Sequence[Path], part: str, split: Path | None = None) -> Wav
         dataset = dataset.with_split(read_split(split, dataset.metadata))
     elif not (dataset.metadata["split"] != "").any():
         dataset = dataset.with_split(split_by_station(dataset.metadata))
-    return dataset.part(part).without_bad_waveforms()
+    return (dataset if part is None else dataset.part(part)).without_bad_waveforms()
 
 
 def dataset_examples(dataset: WaveformDataset, teacher: Picker | None = None) -> list[Example]:
