@@ -149,16 +149,20 @@ def _conversions(
 def _reflections(
     rng: np.random.Generator, sources: Sources, gap: Floats, direct: Floats, how: SyntheticSettings
 ) -> Floats:
-    """Reflected and refracted later arrivals, of either sign, at other angles."""
+    """Reflected and refracted later arrivals of either sign, at other angles; near multiples."""
     k, m = len(gap), N_REFLECTIONS
     out = np.zeros((k, 2 * m, N_RAY_COLUMNS))
     for group in (0, 1):
         rows = slice(group * m, (group + 1) * m)
         has = rng.uniform(size=(k, m)) < how.reflection_part
-        size = has * log_uniform(rng, (0.1, 1.2), (k, m)) * rng.choice([-1.0, 1.0], (k, m))
+        size = has * log_uniform(rng, (0.1, 0.7), (k, m)) * rng.choice([-1.0, 1.0], (k, m))
         most = np.clip((0.8, 1.5)[group] * gap, 0.05, 8.0)[:, None]
+        delay = most * rng.uniform(size=(k, m)) ** 1.5
+        # The first is a near multiple, strong and soon.
+        size[:, 0] *= rng.uniform(1.0, 4.0, k)
+        delay[:, 0] = np.minimum(log_uniform(rng, (0.02, 0.4), k), most[:, 0])
         out[:, rows, 0] = group
-        out[:, rows, 1] = direct[:, group, None] + most * rng.uniform(size=(k, m)) ** 1.5
+        out[:, rows, 1] = direct[:, group, None] + delay
         angle = sources.incidence[:, None] * rng.uniform(0.3, 1.2, (k, m))
         if group == 0:
             level = size * sources.amplitude[:, :1]
@@ -224,7 +228,7 @@ def _coda(
         energy = (rays[:, :, 2:5] ** 2).sum(axis=2) * own
         level = log_uniform(rng, ((0.4, 12.0), (0.3, 8.0))[group], k)
         out[:, group, 4] = energy.sum(axis=1) * level
-    out[:, 0, 5] = rng.uniform(0.0, 6.0, k)
+    out[:, 0, 5] = rng.uniform(0.0, 25.0, k)
     return out
 
 
@@ -249,5 +253,5 @@ def _surface_waves(
     out[:, 2] = log_uniform(rng, (0.05, 0.3), k) / rate_hz
     out[:, 3] = log_uniform(rng, (0.4, 2.0), k) / rate_hz
     s = ((rays[:, :, 2:5] ** 2).sum(axis=2) * (rays[:, :, 0] == 1)).sum(axis=1)
-    out[:, 4:] = s[:, None] * log_uniform(rng, (1.0, 100.0), (k, 2))
+    out[:, 4:] = s[:, None] * log_uniform(rng, (0.3, 30.0), (k, 2))
     return out
