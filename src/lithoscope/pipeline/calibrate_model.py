@@ -39,12 +39,11 @@ if TYPE_CHECKING:
     from lithoscope.learning.networks.picknet import PickNet, PickNetSettings
     from lithoscope.learning.training.sources import Mixture
 
-#: A pick within this of a label is an onset, for probabilities (s).
-HIT_S = 0.2
-#: Residuals up to this count for sigmas (s); larger ones are other onsets.
+#: A pick within this of a label is an onset (s), as in the benchmark's calibration.
 RESIDUAL_S = 0.5
-#: Thresholds are chosen by F1 within this (s), as in the benchmark.
-F1_S = 0.1
+#: Calibrated probabilities from which on P and S are picked: low, since the association weighs
+#: picks by their probability and needs the faint ones. Where picks are the end, take higher ones.
+LEVELS = (0.15, 0.2)
 #: Raw probability down to which picks are looked at.
 FLOOR = 0.01
 #: Probability from which on a detection is made.
@@ -62,9 +61,6 @@ class Found:
     raw: NDArray[np.float64]
     sigma_s: NDArray[np.float64]
     residual_s: NDArray[np.float64]  # to the matched label; NaN without one
-    source: NDArray[np.int64]  # number of the trace
-    original: NDArray[np.bool_]  # the trace itself, not a changed copy
-    n_labels: int  # on the traces themselves
 
 
 def export(net: PickNet, card: ModelCard, folder: Path, settings: PickNetSettings) -> ModelCard:
@@ -184,7 +180,7 @@ def calibrate(
 
 def _phase(
     picker: LearnedPicker,
-    traces: Sequence[tuple[int, bool, Example]],
+    traces: Sequence[Example],
     false: Sequence[pd.DataFrame],
     hours: float,
     k: int,
@@ -195,12 +191,12 @@ def _phase(
     try:
         curve, sigma = _fit(found)
     except DataError as error:
-        return PhaseCalibration(), 0.3, None, (f"{phase} is not calibrated: {error}",)
+        return PhaseCalibration(), LEVELS[k], None, (f"{phase} is not calibrated: {error}",)
     tables = [t.loc[t["phase"] == phase, "probability"].to_numpy(float) for t in false]
     p_false = calibrated(curve, logit(np.concatenate([np.zeros(0), *tables])))
     known = hours > 0 and len(p_false) >= MIN_FALSE
     thresholds = fit_threshold(p_false, hours) if known else Curve()
-    level = _best_level(found, curve)
+    level = LEVELS[k]
     rate = float((p_false >= level).sum() / hours) if hours > 0 else None
     return (
         PhaseCalibration(probability=curve, sigma_scale=sigma, threshold=thresholds),
@@ -210,34 +206,28 @@ def _phase(
     )
 
 
-def _copies(
-    validation: Sequence[Example], mixture: Mixture | None, seed: int
-) -> list[tuple[int, bool, Example]]:
-    """Return (number of the trace, whether unchanged, example)."""
+def _copies(validation: Sequence[Example], mixture: Mixture | None, seed: int) -> list[Example]:
+    """Return the traces and their changed copies."""
     how = AugmentationSettings(
         overlay=0.0, edge=0.0, fault=0.0, noise=0.7 if mixture is not None else 0.0
     )
     out = []
     for i, one in enumerate(validation):
-        out.append((i, True, one))
+        out.append(one)
         for k in range(COPIES):
             rng = np.random.default_rng([seed, i, k])
             noise = mixture.noise(rng, one.n_samples) if mixture is not None else None
-            out.append((i, False, augment(one, rng, how, noise=noise)))
+            out.append(augment(one, rng, how, noise=noise))
     return out
 
 
-def _picks_on(
-    picker: LearnedPicker, traces: Sequence[tuple[int, bool, Example]], phase: int
-) -> Found:
-    rows: list[tuple[float, float, float, int, bool]] = []
-    n_labels = 0
-    for number, original, one in traces:
+def _picks_on(picker: LearnedPicker, traces: Sequence[Example], phase: int) -> Found:
+    rows: list[tuple[float, float, float]] = []
+    for one in traces:
         labels = one.picks[(one.picks[:, 0] == phase) & (one.picks[:, 2] > 0.5), 1] / 100.0
         hidden = one.picks[(one.picks[:, 0] == phase) & (one.picks[:, 2] <= 0.5), 1] / 100.0
         if not len(labels):
             continue
-        n_labels += len(labels) * original
         begin, end = one.span
         record = Record(
             "XX.TRACE..HH", _START_NS, 100.0, one.data, one.mask, ("", "", ""), np.zeros(3, bool)
@@ -252,35 +242,16 @@ def _picks_on(
         judged = (times <= labels.max() + COMPLETE_AFTER_S) & ~near_hidden
         values = picks[["probability", "time_sigma_s"]].to_numpy(float)
         for r in np.flatnonzero(judged):
-            rows.append((values[r, 0], values[r, 1], residual[r], number, original))
-    table = np.array(rows, float).reshape(-1, 5)
-    return Found(
-        table[:, 0],
-        table[:, 1],
-        table[:, 2],
-        table[:, 3].astype(np.int64),
-        table[:, 4] > 0,
-        n_labels,
-    )
+            rows.append((values[r, 0], values[r, 1], residual[r]))
+    table = np.array(rows, float).reshape(-1, 3)
+    return Found(*table.T)
 
 
 def _fit(found: Found) -> tuple[Curve, Curve]:
-    hit = np.abs(found.residual_s) <= HIT_S
-    curve = fit_probability(found.raw, hit)
     matched = np.isfinite(found.residual_s)
+    curve = fit_probability(found.raw, matched)
     probability = calibrated(curve, logit(found.raw[matched]))
     return curve, fit_sigma(found.residual_s[matched], found.sigma_s[matched], probability)
-
-
-def _best_level(found: Found, curve: Curve) -> float:
-    """Return the calibrated probability with the largest F1 on the traces as they are."""
-    raw, hit = found.raw[found.original], np.abs(found.residual_s[found.original]) <= F1_S
-    order = np.argsort(-raw, kind="stable")
-    f1 = 2.0 * np.cumsum(hit[order]) / (np.arange(1, len(order) + 1) + found.n_labels)
-    # Neighbouring thresholds differ by chance: the middle of those within one pick of the best.
-    good = np.flatnonzero(f1 >= f1.max() - 1.0 / max(found.n_labels, 1))
-    level = calibrated(curve, logit(raw[order][good]))
-    return float(np.clip(np.median(level), 0.05, 0.95))
 
 
 def today() -> str:
