@@ -70,6 +70,7 @@ def export(net: PickNet, card: ModelCard, folder: Path, settings: PickNetSetting
     """
     require_training()
     from lithoscope.learning.networks.picknet import OUTPUT_STRIDE, OUTPUTS, STRIDE, reach
+    from lithoscope.learning.training.weights import write_weights
 
     content = to_onnx(net, (2, preprocessing.CHANNELS, 1, 16 * STRIDE), free={0: 1, 3: STRIDE})
     card = card.model_copy(
@@ -89,42 +90,6 @@ def export(net: PickNet, card: ModelCard, folder: Path, settings: PickNetSetting
     card = save_model(card, content, folder)
     write_weights(net, settings, folder)
     return card
-
-
-def write_weights(net: PickNet, settings: PickNetSettings, folder: Path) -> None:
-    """Write ``weights.npz`` into a model's folder."""
-    arrays = {k: v.detach().cpu().numpy() for k, v in net.state_dict().items()}
-    np.savez_compressed(folder / "weights.npz", widths=np.array(settings.widths), **arrays)
-
-
-def read_weights(folder: Path) -> PickNet:
-    """Return the network that ``weights.npz`` of a model's folder holds.
-
-    Raises
-    ------
-    DataError
-        If there is no such file or it is not of this network.
-    """
-    require_training()
-    import torch
-
-    from lithoscope.learning.networks.picknet import PickNet, PickNetSettings
-
-    path = folder / "weights.npz"
-    if not path.is_file():
-        raise DataError(
-            f"'{folder}' has no weights.npz: only models that `lithoscope train` wrote "
-            "can be fine-tuned"
-        )
-    try:
-        with np.load(path) as held:
-            arrays = {k: held[k] for k in held.files}
-        net = PickNet(PickNetSettings(tuple(int(w) for w in arrays.pop("widths"))))  # type: ignore[arg-type]
-        net.load_state_dict({k: torch.from_numpy(np.asarray(v)) for k, v in arrays.items()})
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError) as error:
-        first = str(error).splitlines()[0]
-        raise DataError(f"{path}: no weights of this network ({first})") from None
-    return net
 
 
 def calibrate(

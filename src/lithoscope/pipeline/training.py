@@ -25,7 +25,6 @@ from lithoscope.pipeline.calibrate_model import (
     calibrate,
     export,
     program,
-    read_weights,
     today,
 )
 from lithoscope.pipeline.training_sources import (
@@ -158,6 +157,7 @@ def train_model(
     require_training()
     from lithoscope.learning.networks.picknet import PickNetSettings
     from lithoscope.learning.training.loop import train
+    from lithoscope.learning.training.weights import read_weights
 
     teacher = _teacher(settings.teacher)
     start = read_weights(find_model(settings.start)) if settings.start else None
@@ -231,6 +231,7 @@ def _card(settings: TrainSettings, step: int) -> ModelCard:
 def _guard(settings: TrainSettings, folder: Path, say: Callable[[str], None]) -> pd.DataFrame:
     """Score the model before and after fine-tuning on new and on old test data."""
     from lithoscope.learning.training.validate import outputs, scores
+    from lithoscope.learning.training.weights import read_weights
 
     say("comparing with the model before fine-tuning")
     fresh = [e for s in settings.sources if s.path for e in _new_tests(s)]
