@@ -48,7 +48,7 @@ class WaveformDataset:
     exclusions
         What was left out: ``source``, ``reason``, ``n``, ``example``.
     notes
-        What a user should know (the rule of the split and its notes).
+        What a user should know (rule of the split first, then its notes).
     """
 
     metadata: pd.DataFrame
@@ -140,7 +140,7 @@ class WaveformDataset:
     def with_split(self, split: Split) -> WaveformDataset:
         """Return the dataset with the parts of a split; dropped rows keep the part ``dropped``."""
         metadata = self.metadata.assign(split=split.parts)
-        return replace(self, metadata=metadata, notes=(*self.notes, split.rule, *split.notes))
+        return replace(self, metadata=metadata, notes=(split.rule, *split.notes))
 
     def without_bad_waveforms(self) -> WaveformDataset:
         """Read all traces; leave out, and count, those with NaN, or without any signal."""

@@ -185,9 +185,45 @@ def write_seisbench(
                 row["starttime"] = pd.Timestamp(dataset.start_ns(i), tz="UTC")
             writer.add(dataset.waveform(i)[:, first:last], row)
     if (dataset.metadata["split"] != "").any():
-        rule, *notes = dataset.notes or ("given with the data",)
-        parts = dataset.metadata["split"].to_numpy(str)
-        write_split(folder / SPLIT_FILE, dataset.metadata, Split(parts, rule, tuple(notes)))
+        _write_split(folder, dataset)
+
+
+def write_parts(folder: Path, dataset: WaveformDataset) -> None:
+    """Write a new split of a dataset into its folder, also into SeisBench's metadata.
+
+    Parameters
+    ----------
+    folder
+        Where the dataset was read from.
+    dataset
+        What `read_dataset` returned for it, with the split (`WaveformDataset.with_split`).
+
+    Raises
+    ------
+    DataError
+        If the dataset has no split.
+    StorageError
+        If a file cannot be written.
+    """
+    parts = dataset.metadata["split"].to_numpy(str)
+    if not (parts != "").any():
+        raise DataError("the dataset has no split to write")
+    _write_split(folder, dataset)
+    of_trace = dict(zip(dataset.metadata["trace"], parts, strict=True))
+    for path in sorted(folder.glob("metadata*.csv")):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if "trace_name_original" not in table:
+            continue
+        named = table["trace_name_original"].map(of_trace).fillna("")
+        table["split"] = named.map(lambda part: _SPLITS.get(part, part))
+        with replacing(path) as temporary:
+            table.to_csv(temporary, index=False)
+
+
+def _write_split(folder: Path, dataset: WaveformDataset) -> None:
+    rule, *notes = dataset.notes or ("given with the data",)
+    parts = dataset.metadata["split"].to_numpy(str)
+    write_split(folder / SPLIT_FILE, dataset.metadata, Split(parts, rule, tuple(notes)))
 
 
 def _columns(row: dict[str, Any], n_samples: int) -> dict[str, Any]:

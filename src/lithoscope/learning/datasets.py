@@ -10,9 +10,10 @@ from lithoscope.learning._dataset import (
     UNKNOWN_START_NS,
     WaveformDataset,
     WaveformReader,
+    add_exclusions,
     concatenate,
 )
-from lithoscope.learning._seisbench_write import SeisBenchWriter, write_seisbench
+from lithoscope.learning._seisbench_write import SeisBenchWriter, write_parts, write_seisbench
 from lithoscope.learning.splits import SPLIT_FILE, read_split
 
 __all__ = [
@@ -20,8 +21,10 @@ __all__ = [
     "SeisBenchWriter",
     "WaveformDataset",
     "WaveformReader",
+    "add_exclusions",
     "concatenate",
     "read_dataset",
+    "write_parts",
     "write_seisbench",
 ]
 

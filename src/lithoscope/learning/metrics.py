@@ -246,9 +246,21 @@ def noise_rate(
 def best_threshold(
     labels: pd.DataFrame, picks: pd.DataFrame, tolerance_s: float, grid: ArrayLike
 ) -> tuple[float, float]:
-    """Return the threshold with the largest F1 on validation data, and that F1.
+    """Return the threshold to use, by F1 on validation data, and its F1 there.
 
-    Of equal ones the highest is taken, which gives fewer false picks.
+    Thresholds around the best one whose F1 is within one standard error of it (binomial,
+    ``sqrt(F1 (1 - F1) / labels)``) cannot be told apart; the middle of them is taken, since the
+    best one itself is a matter of chance where labels are few (the one-standard-error rule of
+    Breiman et al. 1984, Classification and Regression Trees, section 3.4).
+
+    Parameters
+    ----------
+    labels, picks
+        Of one phase, as in `match_all`; picks with ``probability`` and ``judged``.
+    tolerance_s
+        Largest difference of a hit.
+    grid
+        Thresholds to try, ascending.
 
     Raises
     ------
@@ -258,8 +270,16 @@ def best_threshold(
     if labels.empty:
         raise DataError("no labels to choose a threshold on")
     table = threshold_curve(labels, picks, tolerance_s, grid)
-    best = table[table["f1"] >= table["f1"].max() - 1e-12].iloc[-1]
-    return float(best["threshold"]), float(best["f1"])
+    f1 = table["f1"].to_numpy(float)
+    best = int(np.argmax(f1))
+    close = f1 >= f1[best] - np.sqrt(f1[best] * (1.0 - f1[best]) / len(labels)) - 1e-12
+    left = right = best
+    while left > 0 and close[left - 1]:
+        left -= 1
+    while right + 1 < len(f1) and close[right + 1]:
+        right += 1
+    middle = (left + right) // 2
+    return float(table["threshold"].iloc[middle]), float(f1[middle])
 
 
 def threshold_curve(

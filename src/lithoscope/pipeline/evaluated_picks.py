@@ -101,6 +101,8 @@ class Noise:
         stations, _ = preferred_stations(archive)
         first, last = (None if t is None else int(t.value) for t in (self.start, self.end))
         for station in sorted(stations):
+            if last is not None and archive.span_ns(station)[0] >= last:
+                continue
             for record in read_records(archive, station, first, last)[0]:
                 if record.n_samples / record.sampling_rate_hz > 2 * AFTER_START_S + LEAST_NOISE_S:
                     yield f"{self.name}|{station}", record
@@ -127,7 +129,7 @@ def truth(dataset: WaveformDataset) -> Truth:
         last = -1.0
         if row["kind"] == "noise":
             last = end_s - AFTER_START_S
-        elif row["kind"] == "manual" and own[0][0] == "P":
+        elif row["kind"] == "manual" and own and own[0][0] == "P":
             last = own[0][1] - BEFORE_LABEL_S
         if last - AFTER_START_S >= LEAST_NOISE_S:
             noise.append(base | {"first_s": AFTER_START_S, "last_s": last})

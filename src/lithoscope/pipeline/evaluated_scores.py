@@ -27,6 +27,8 @@ FLOOR = 0.05
 GRID = tuple(round(0.05 + 0.01 * k, 2) for k in range(95))
 #: Residuals and probabilities are judged on hits within this (s).
 TIMING_S = 0.5
+#: Classes of probability in the expected calibration error.
+N_CLASSES = 10
 #: Limits of the classes that scores are split by.
 CLASSES = {
     "snr_db": (-np.inf, 5.0, 15.0, 25.0, np.inf),
@@ -249,10 +251,7 @@ def _calibration(
     if len(judged):
         hit = judged["offset_s"].notna()
         out.reliability.append(reliability(judged["probability"], hit).assign(**name))
-        error = calibration_error(judged["probability"], hit)
-        out.scores += _rows(
-            model, key, {"calibration_error": Estimate(error, np.empty(0), len(judged))}
-        )
+        out.scores += _rows(model, key, {"calibration_error": _calibration_error(judged, draws)})
     sized = hits[hits["time_sigma_s"] > 0]
     if len(sized):
         residual, sigma = sized["offset_s"].to_numpy(float), sized["time_sigma_s"].to_numpy(float)
@@ -264,6 +263,20 @@ def _calibration(
         )
         estimate = Estimate(float(within.mean()), samples, len(sized))
         out.scores += _rows(model, key, {"one_sigma": estimate})
+
+
+def _calibration_error(judged: pd.DataFrame, draws: Resampling) -> Estimate:
+    """Return the expected calibration error of judged picks; its samples redo it by groups."""
+    probability = judged["probability"].to_numpy(float)
+    hit = judged["offset_s"].notna().to_numpy()
+    number = np.minimum((probability * N_CLASSES).astype(int), N_CLASSES - 1)
+    excess = [
+        np.abs(draws.sums(judged["group"], (probability - hit) * (number == k)))
+        for k in np.unique(number)
+    ]
+    samples = ratios(np.sum(excess, axis=0), draws.sums(judged["group"], np.ones(len(judged))))
+    value = calibration_error(probability, hit, n_classes=N_CLASSES)
+    return Estimate(value, samples, len(judged))
 
 
 def _cost(result: Result) -> dict[str, Any]:

@@ -147,8 +147,8 @@ def evaluate(
     dataset
         Test traces; they choose nothing.
     validation
-        Traces on which each picker's thresholds are chosen (largest F1 within the smallest
-        tolerance); without, each picker's own thresholds are used.
+        Traces on which each picker's thresholds are chosen (by F1 within the smallest tolerance,
+        `best_threshold`); without, each picker's own thresholds are used.
     noise
         Continuous records without events; all picks there count as false.
     tolerances_s
@@ -198,7 +198,7 @@ def _run(
         basis = truth(validation)
         with reporter.track(f"{one.name}: validation traces", len(validation)) as step:
             found = pick_dataset(one.picker, validation, basis, step=step)
-        rule = f"largest F1 within {tolerance_s:g} s on validation data"
+        rule = f"by F1 within {tolerance_s:g} s on validation data"
         for phase in "PS":
             labels, picks = phase_of(basis.labels, phase), phase_of(found.picks, phase)
             if len(labels):
