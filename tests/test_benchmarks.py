@@ -12,10 +12,10 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 # Files of the folder that measure nothing, and why they are there.
 NO_BENCHMARKS = {
-    "picker_data.py": "labelled traces for the two scripts on pickers",
+    "picker_data.py": "labelled traces for the scripts on pickers",
     "fit_classical_picker.py": "writes the classical picker's model into the package",
 }
-NEED_REAL_DATA = {"evaluate_picker.py": "labelled"}
+NEED_REAL_DATA = {"evaluate_picker.py": "labelled", "evaluate_pickers.py": "labelled"}
 ACCURACY = re.compile(
     r"recall|matched|differ|error|median epicentre|coverage|residual", re.IGNORECASE
 )
@@ -28,6 +28,7 @@ def test_the_folder_holds_what_is_promised() -> None:
     assert {
         "read_station_day.py",
         "evaluate_picker.py",
+        "evaluate_pickers.py",
         "associate_picks.py",
         "locate_events.py",
         "whole_run.py",

@@ -1,0 +1,103 @@
+"""Measure pickers beside each other: a trained model, PhaseNet as published, the classical one.
+
+    python benchmarks/evaluate_pickers.py [--model NAME] [--phasenet FILE] [--part test|validation]
+                                          [--no-noise] [--output FOLDER] [--small]
+
+The labelled traces are split by station (seed 0). Every picker's thresholds are
+chosen by F1 within 0.1 s on the validation part; the test part is read once and chooses nothing.
+Noise is what comes before P in traces picked by hand, and two quiet continuous recordings, where
+small events may be real, so that their rates are upper bounds. PhaseNet's weights are imported
+from a file of arrays; nothing of it is kept. ``--output`` writes page, tables and the figure of
+docs/picking-benchmark.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+from picker_data import FILES, _trains, folder
+
+from lithoscope.cli.evaluate import evaluation_text, save_evaluation
+from lithoscope.learning.datasets import WaveformDataset, read_dataset
+from lithoscope.learning.model_import import import_model
+from lithoscope.learning.models import list_models
+from lithoscope.learning.splits import split_by_station
+from lithoscope.pipeline.evaluation import Contestant, Noise, contestant, evaluate
+from lithoscope.pipeline.progress import Silent, Terminal
+
+SEED = 0
+
+
+def contestants(model: str | None, phasenet: Path, scratch: Path) -> list[Contestant]:
+    """Return our model (if there is one), PhaseNet (if its weights are there), the classical."""
+    packaged = [m.name for m in list_models() if m.packaged and m.card is not None]
+    ours = model or (packaged[0] if packaged else None)
+    found = [contestant(ours)] if ours else []
+    if phasenet.exists():
+        _, place = import_model(phasenet, name="PhaseNet", folder=scratch)
+        found.append(contestant(str(place)))
+    return [*found, contestant("classical")]
+
+
+def quiet() -> list[Noise]:
+    """Return continuous recordings without catalogued events."""
+    continuous = folder().parent / "continuous"
+    return [
+        Noise(
+            "Ridgecrest before the sequence",
+            [continuous / "ridgecrest_2019" / "waveforms"],
+            end=pd.Timestamp("2019-07-04T17:02:50", tz="UTC"),
+        ),
+        Noise("Chile, 1 March 2014", [continuous / "chile_cx_2014" / "CX_20140301"]),
+    ]
+
+
+def seen_by_classical(dataset: WaveformDataset) -> int:
+    """Return how many traces took part in the fit of the classical picker."""
+    seen = 0
+    for name in FILES:
+        rows = pd.read_csv(folder() / f"{name}.csv")
+        own = dataset.metadata.loc[dataset.metadata["source"] == name, "trace"]
+        seen += sum(_trains(name, rows.iloc[int(t.rpartition("/")[2])]) for t in own)
+    return seen
+
+
+def main() -> None:
+    """Measure, print, and write what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", help="name or folder; default: the first packaged model")
+    default = folder().parent / "peers" / "phasenet_190703.npz"
+    parser.add_argument("--phasenet", type=Path, default=default)
+    parser.add_argument("--part", choices=("test", "validation"), default="test")
+    parser.add_argument("--no-noise", action="store_true", help="no continuous recordings")
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--small", action="store_true", help="few traces, no noise recordings")
+    options = parser.parse_args()
+    data = read_dataset(folder()).without_bad_waveforms()
+    data = data.with_split(split_by_station(data.metadata, SEED))
+    part, validation = data.part(options.part), data.part("validation")
+    if options.small:
+        part, validation = (d.subset(range(0, len(d), 12)) for d in (part, validation))
+    with tempfile.TemporaryDirectory() as scratch:
+        result = evaluate(
+            contestants(options.model, options.phasenet, Path(scratch)),
+            part,
+            validation=validation,
+            noise=() if options.small or options.no_noise else quiet(),
+            n_samples=200 if options.small else 2000,
+            seed=SEED,
+            reporter=Silent() if options.small else Terminal(),
+        )
+    print(evaluation_text(result))
+    print(f"{seen_by_classical(part)} of these traces took part in the fit of the classical picker")
+    for row in result.costs.to_dict("records"):
+        print(f"{row['model']}: {row['cpu_s']:.1f} CPU s on {row['data_h']:.2f} h")
+    if options.output:
+        save_evaluation(result, options.output, title=f"Pickers on the {options.part} part")
+
+
+if __name__ == "__main__":
+    main()
