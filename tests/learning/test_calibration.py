@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -46,6 +46,7 @@ def test_probabilities_are_right_after_calibration():
     assert (table["observed"] < table["high"]).all()
 
 
+@settings(deadline=None, max_examples=50)
 @given(seed=st.integers(0, 1000), n=st.integers(40, 400))
 def test_calibration_keeps_the_order_and_is_continuous(seed, n):
     raw, hit, _ = overconfident(n, seed)

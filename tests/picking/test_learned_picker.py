@@ -244,6 +244,8 @@ def test_thresholds_are_given_or_follow_from_the_rate_of_false_picks_or_the_card
     assert thresholds(event_threshold=0.7)[2] == 0.7
     with pytest.raises(ConfigError, match=r"'tiny': 0\.1 false P picks.*from 1 to 100"):
         thresholds(false_picks_per_hour=0.1)
+    with pytest.raises(ConfigError, match=r"no S pick reaches a probability of 0\.99; .* 0\.96"):
+        thresholds(s_threshold=0.99)
     record = make_record(data)
     every = LearnedPicker(folder, LearnedPickerSettings(p_threshold=0.05)).pick(record)[0]
     few = LearnedPicker(folder, LearnedPickerSettings(p_threshold=0.6)).pick(record)[0]

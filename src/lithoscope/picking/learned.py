@@ -247,5 +247,13 @@ def thresholds_of(model: Model, settings: LearnedPickerSettings) -> tuple[float,
                 values[k] = threshold(curve, rate, what=f"{phase} picks")
             except ConfigError as error:
                 raise ConfigError(f"model '{card.name}': {error}") from None
+    for k, phase in enumerate("PS"):
+        curve = (card.calibration.p, card.calibration.s)[k].probability
+        most = float(calibrated(curve, np.inf))
+        if values[k] > most:
+            raise ConfigError(
+                f"model '{card.name}': no {phase} pick reaches a probability of {values[k]:g}; "
+                f"the largest this model gives is {most:.4g}: choose a lower threshold"
+            )
     event = card.thresholds.event if settings.event_threshold is None else settings.event_threshold
     return values[0], values[1], event
