@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from location_helpers import CENTRE, simulate
+from location_helpers import simulate
 
 from lithoscope.traveltimes import VelocityModel
 
@@ -38,30 +38,3 @@ def network(seed: int, n_events: int, **options: object) -> Tables:
     """Return simulated events of a network of 20 stations; the nearest 14 have P, 10 have S."""
     base = {"n_stations": 20, "half_width_km": 40.0, "n_p": 14, "n_s": 10, "depth_km": (6.0, 12.0)}
     return simulate(seed, n_events, **{**base, **options})
-
-
-def random_medium(
-    seed: int, tables: Tables, spread: float, length_km: float, n_waves: int = 400
-) -> Tables:
-    """Return the tables with the delays of straight rays through a Gaussian random slowness.
-
-    Relative slowness is a sum of plane waves whose wave numbers are drawn so that the correlation
-    is ``exp(-r^2 / (2 length^2))``; its integral along a straight ray is exact. Good for the model
-    `EVEN`, whose rays are straight.
-    """
-    _, picks, stations, truth = tables
-    rng = np.random.default_rng(5000 + seed)
-    wave = rng.normal(0, 1 / length_km, (n_waves, 3))
-    phase = rng.uniform(0, 2 * np.pi, n_waves)
-    place = stations.set_index("station").loc[picks["station"]]
-    source = truth.set_index("event_id").loc[picks["event_id"]]
-    ends = []
-    for frame, depth in ((source, source["depth_km"]), (place, -place["elevation_m"] / 1000)):
-        east, north = CENTRE.forward(frame["longitude"], frame["latitude"])
-        ends.append(np.column_stack([east, north, depth]))
-    a, b = ends[0] @ wave.T + phase, ends[1] @ wave.T + phase
-    mean = np.where(np.abs(b - a) < 1e-6, np.cos(a), (np.sin(b) - np.sin(a)) / (b - a + 1e-12))
-    relative = spread * np.sqrt(2 / n_waves) * mean.sum(axis=1)
-    distance = np.linalg.norm(ends[0] - ends[1], axis=1)
-    speed = np.where(picks["phase"] == "P", 6.0, 6.0 / 1.73)
-    return delayed(tables, relative * distance / speed)
