@@ -13,6 +13,7 @@ from lithoscope.traveltimes import (
     read_velocity_model,
     travel_time,
 )
+from lithoscope.traveltimes.tables import _built
 
 DOMAIN = {"max_distance_km": 200.0, "min_depth_km": -1.0, "max_depth_km": 40.0}
 
@@ -146,9 +147,29 @@ def test_times_to_a_receiver_do_not_depend_on_the_others():
 
 
 def test_building_is_deterministic():
-    a, b = (build_tables(random_model(3), [0.0], **DOMAIN) for _ in range(2))
+    a = build_tables(random_model(3), [0.0], **DOMAIN)
+    _built.clear()
+    b = build_tables(random_model(3), [0.0], **DOMAIN)
+    assert a is not b
     for left, right in zip(a.arrays, b.arrays, strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+def test_velocity_that_falls_to_a_uniform_layer():
+    model = VelocityModel([0.0, 10.0], [6.0, 5.0], [3.4, 2.9], [-0.1, 0.0], [-0.05, 0.0])
+    check(build_tables(model, [0.5], **DOMAIN))
+
+
+def test_the_same_question_gets_the_same_tables():
+    model = random_model(3)
+    first = build_tables(model, [0.0, -1.0], **DOMAIN)
+    assert build_tables(random_model(3), [0.0, -1.0], **DOMAIN) is first
+    for other in (
+        build_tables(model, [0.0, -1.1], **DOMAIN),
+        build_tables(model, [0.0, -1.0], **DOMAIN | {"max_depth_km": 41.0}),
+        build_tables(random_model(4), [0.0, -1.0], **DOMAIN),
+    ):
+        assert other is not first
 
 
 def test_bad_domains_are_refused_in_one_line():

@@ -145,31 +145,71 @@ def level_terms(
             distance[i, k], time[i, k] = x, tau
 
 
+# Of so many steps of w only one is solved for; its slowness gives the ones between.
+_SOLVED = 4
+
+
 @njit(cache=True)
 def direct_rows(
     edge: Array, vt: Array, vb: Array, receiver: Array, node: Array, slow: NDArray[np.float32]
 ) -> None:
     """Fill slow (receivers, nodes, n_w): time over straight distance of paths between both."""
-    n = slow.shape[2] - 1
     for r in range(receiver.size):
         for j in range(node.size):
             dz = abs(node[j] - receiver[r])
             upper, lower = min(node[j], receiver[r]), max(node[j], receiver[r])
             h, va, vc, fastest = collect(edge, vt, vb, upper, lower)
-            slow[r, j, n] = 1.0 / fastest
-            if h.size == 0:
+            if h.size == 0 or min(va.min(), vc.min()) == fastest:
                 slow[r, j, :] = 1.0 / fastest
-                continue
-            limit, limit_time = direct_limit(h, va, vc, fastest)
-            y, x_before = 0.0, 1.0
-            for i in range(n):
-                x = dz * i / (n - i)
-                if x < limit:
-                    time, _, y = direct_solve(h, va, vc, fastest, x, y * x / x_before)
-                    x_before = x if x > 0.0 else 1.0
-                else:
-                    time = limit_time + (x - limit) / fastest
-                slow[r, j, i] = time / math.sqrt(x * x + dz * dz)
+            else:
+                _direct_row(h, va, vc, fastest, dz, slow[r, j])
+
+
+@njit(cache=True)
+def _direct_row(
+    h: Array, va: Array, vc: Array, fastest: float, dz: float, out: NDArray[np.float32]
+) -> None:
+    """Fill out (n_w,) for one pair of depths; cubic between solved rays where times are smooth.
+
+    With s = T / L, L^2 = x^2 + dz^2 and dT/dx = p: ds/dw = (p - s x / L) / L dx/dw.
+    """
+    n = out.size - 1
+    limit, limit_time = direct_limit(h, va, vc, fastest)
+    y, x_before, s_before, slope_before = 0.0, 1.0, 0.0, 0.0
+    out[n] = 1.0 / fastest
+    step = _SOLVED if n % _SOLVED == 0 else 1
+    i = 0
+    while i < n:
+        x = dz * i / (n - i)
+        if x < limit:
+            time, p, y = direct_solve(h, va, vc, fastest, x, y * x / x_before)
+        else:
+            time, p = limit_time + (x - limit) / fastest, 1.0 / fastest
+        line = math.sqrt(x * x + dz * dz)
+        s = time / line
+        slope = (p - s * x / line) / line * dz * n / (n - i) ** 2  # a step of w
+        out[i] = s
+        if step > 1 and i > 0:
+            if x_before < limit <= x:  # the ray starts to graze between: solve for all
+                for k in range(i - step + 1, i):
+                    xk = dz * k / (n - k)
+                    if xk < limit:
+                        tk = direct_solve(h, va, vc, fastest, xk, 0.0)[0]
+                    else:
+                        tk = limit_time + (xk - limit) / fastest
+                    out[k] = tk / math.sqrt(xk * xk + dz * dz)
+            else:
+                bend_a = slope_before * step - (s - s_before)
+                bend_b = (s - s_before) - slope * step
+                for k in range(1, step):
+                    f = k / step
+                    value = s_before + f * (s - s_before)
+                    value += f * (1.0 - f) * ((1.0 - f) * bend_a + f * bend_b)
+                    out[i - step + k] = value
+        x_before, s_before, slope_before = x if x > 0.0 else 1.0, s, slope
+        if i >= n - step:
+            step = 1
+        i += step
 
 
 @njit(cache=True)

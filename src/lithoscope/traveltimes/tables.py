@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,6 +101,10 @@ class TravelTimeTables:
         return time, t_x, t_z
 
 
+_KEPT = 4  # tables of a process; association and location of one network need one each
+_built: dict[Any, TravelTimeTables] = {}
+
+
 @dataclass(frozen=True)
 class _Grid:
     """Depth nodes, largest step of levels below them (km), and steps of w."""
@@ -139,9 +144,38 @@ def build_tables(
     ------
     ModelError
         If the domain is empty or not finite, there is no receiver, or the tolerance cannot be met.
+
+    Notes
+    -----
+    The last few tables of a process are kept, and the same question gets the same tables: do not
+    write to their arrays.
     """
     receivers = np.atleast_1d(np.asarray(receiver_depth_km, float)).ravel()
     _check_domain(receivers, max_distance_km, min_depth_km, max_depth_km, tolerance_s)
+    domain = (max_distance_km, min_depth_km, max_depth_km, tolerance_s)
+    key = (_content(model), receivers.tobytes(), *(float(v) for v in domain))
+    tables = _built.get(key)
+    if tables is None:
+        tables = _build(model, receivers, *key[2:])
+        while len(_built) >= _KEPT:
+            del _built[next(iter(_built))]
+        _built[key] = tables
+    return tables
+
+
+def _content(model: VelocityModel) -> tuple[str, bytes]:
+    values = [getattr(model, field.name) for field in fields(model) if field.name != "name"]
+    return model.name, np.concatenate(values).tobytes()
+
+
+def _build(
+    model: VelocityModel,
+    receivers: NDArray[np.float64],
+    max_distance_km: float,
+    min_depth_km: float,
+    max_depth_km: float,
+    tolerance_s: float,
+) -> TravelTimeTables:
     profiles = (model.profile("P"), model.profile("S"))
     node = depth_nodes(profiles, min_depth_km, max_depth_km, tolerance_s, 1.0)
     grid = _Grid(node, 1.0, 193)
