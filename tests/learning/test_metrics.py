@@ -20,6 +20,7 @@ from lithoscope.learning.metrics import (
     match,
     match_all,
     noise_rate,
+    threshold_curve,
     timing,
 )
 
@@ -193,3 +194,22 @@ def test_of_thresholds_that_cannot_be_told_apart_the_middle_is_taken() -> None:
     threshold, f1 = best_threshold(labels, picks, 0.1, np.arange(5, 100) / 100)
     assert threshold == pytest.approx((0.31 + 0.95) / 2)
     assert f1 == 18 / 19
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from("ab"), st.integers(0, 30), st.integers(1, 9)), max_size=9
+    ),
+    marks=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 30)), min_size=1, max_size=6),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_curve_is_what_matching_at_each_threshold_gives(rows, marks) -> None:
+    labels = table([(name, t / 10) for name, t in marks])
+    picks = table([(name, t / 10) for name, t, _ in rows], judged=True).assign(
+        probability=[p / 10 for _, _, p in rows]
+    )
+    grid = np.arange(0.05, 1.0, 0.1)
+    curve = threshold_curve(labels, picks, 0.25, grid)
+    for least, recall in zip(grid, curve["recall"], strict=True):
+        kept = picks[picks["probability"] >= least]
+        assert recall == match_all(labels, kept, 0.25).labels["hit"].mean()

@@ -111,27 +111,33 @@ def ratios(part: NDArray, whole: NDArray) -> NDArray[np.float64]:
 
 
 def medians(values: NDArray, weights: NDArray) -> NDArray[np.float64]:
-    """Return the median of values repeated as often as each row of weights says."""
-    order = np.argsort(values, kind="stable")
-    return _sorted_medians(values[order], weights[:, order])
+    """Return the median of values repeated as often as each row of weights says.
+
+    Parameters
+    ----------
+    values
+        ``(n,)``, or ``(n_samples, n)`` with values of its own for each row of weights.
+    weights
+        ``(n_samples, n)`` whole numbers.
+
+    Returns
+    -------
+    ``(n_samples,)``, NaN where all weights are zero.
+    """
+    rows = np.broadcast_to(values, weights.shape)
+    order = np.argsort(rows, axis=1, kind="stable")
+    rows = np.take_along_axis(rows, order, axis=1)
+    total = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
+    n = total[:, -1:]
+    # The two middle ones of n; one and the same where n is odd.
+    low = (total < (n + 1) // 2).sum(axis=1, keepdims=True)
+    high = (total < n // 2 + 1).sum(axis=1, keepdims=True)
+    last = weights.shape[1] - 1
+    both = [np.take_along_axis(rows, np.minimum(k, last), axis=1) for k in (low, high)]
+    return np.where(n > 0, 0.5 * (both[0] + both[1]), np.nan)[:, 0]
 
 
 def mads(values: NDArray, weights: NDArray) -> NDArray[np.float64]:
     """Return the median absolute deviation from the median; see `medians`."""
     middle = medians(values, weights)
-    out = np.full(len(middle), np.nan)
-    for k, m in enumerate(middle):
-        if np.isfinite(m):
-            out[k] = medians(np.abs(values - m), weights[k : k + 1])[0]
-    return out
-
-
-def _sorted_medians(values: NDArray, weights: NDArray) -> NDArray[np.float64]:
-    total = np.cumsum(weights, axis=1)
-    n = total[:, -1]
-    out = np.full(len(n), np.nan)
-    for k in np.flatnonzero(n):
-        # The two middle ones of n; one and the same where n is odd.
-        low, high = np.searchsorted(total[k], [(n[k] + 1) // 2, n[k] // 2 + 1])
-        out[k] = 0.5 * (values[low] + values[high])
-    return out
+    return medians(np.abs(values - middle[:, np.newaxis]), weights)

@@ -285,19 +285,47 @@ def best_threshold(
 def threshold_curve(
     labels: pd.DataFrame, picks: pd.DataFrame, tolerance_s: float, grid: ArrayLike
 ) -> pd.DataFrame:
-    """Return ``threshold``, ``precision``, ``recall``, ``f1`` of one phase, matched anew each."""
-    rows = []
-    for least in np.ravel(np.asarray(grid, float)):
-        kept = picks[picks["probability"].to_numpy(float) >= least]
-        matched = match_all(labels, kept, tolerance_s)
-        tp = float(matched.labels["hit"].sum())
-        judged = float(kept["judged"].sum())
-        rows.append(
-            {
-                "threshold": float(least),
-                "precision": ratio(tp, judged),
-                "recall": ratio(tp, len(labels)),
-                "f1": ratio(2 * tp, judged + len(labels)),
-            }
-        )
-    return pd.DataFrame(rows)
+    """Return ``threshold``, ``precision``, ``recall``, ``f1`` of one phase, matched at each."""
+    least = np.ravel(np.asarray(grid, float))
+    probability = picks["probability"].to_numpy(float)
+    judged = _at_least(probability[picks["judged"].to_numpy(bool)], least)
+    tp = _at_least(_gains(labels, picks, tolerance_s), least)
+    n = np.full(len(least), float(len(labels)))
+    return pd.DataFrame(
+        {
+            "threshold": least,
+            "precision": ratios(tp, judged),
+            "recall": ratios(tp, n),
+            "f1": ratios(2 * tp, judged + n),
+        }
+    )
+
+
+def _gains(labels: pd.DataFrame, picks: pd.DataFrame, tolerance_s: float) -> NDArray[np.float64]:
+    """Return the probabilities at which, coming down, one hit more is made.
+
+    Only picks within the tolerance of a label can change the number of hits, which never falls
+    when a pick is added.
+    """
+    label_t, pick_t = labels["time_s"].to_numpy(float), picks["time_s"].to_numpy(float)
+    probability = picks["probability"].to_numpy(float)
+    of_pick = picks.groupby(["trace", "phase"]).indices
+    gains = []
+    for key, i in labels.groupby(["trace", "phase"]).indices.items():
+        j = of_pick.get(key)
+        if j is None:
+            continue
+        near = j[(np.abs(pick_t[j][:, np.newaxis] - label_t[i]) <= tolerance_s).any(axis=1)]
+        near = near[np.argsort(-probability[near], kind="stable")]
+        before = 0
+        for m in range(1, len(near) + 1):
+            hits = len(match(label_t[i], pick_t[near[:m]], tolerance_s)[0])
+            if hits > before:
+                gains.append(probability[near[m - 1]])
+            before = hits
+    return np.array(gains, float)
+
+
+def _at_least(values: NDArray, least: NDArray) -> NDArray[np.float64]:
+    """Return how many values reach each limit."""
+    return (len(values) - np.searchsorted(np.sort(values), least, side="left")).astype(float)
