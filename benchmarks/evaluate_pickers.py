@@ -7,8 +7,8 @@ The labelled traces are split by station (seed 0). Every picker's thresholds are
 chosen by F1 within 0.1 s on the validation part; the test part is read once and chooses nothing.
 Noise is what comes before P in traces picked by hand, and two quiet continuous recordings, where
 small events may be real, so that their rates are upper bounds. PhaseNet's weights are imported
-from a file of arrays; nothing of it is kept. ``--output`` writes page, tables and the figure of
-docs/picking-benchmark.md.
+from a file of arrays; nothing of it is kept. ``--output`` writes page, tables, and ``results.md``
+for docs/picking-benchmark.md.
 """
 
 from __future__ import annotations
@@ -29,6 +29,13 @@ from lithoscope.pipeline.evaluation import Contestant, Noise, contestant, evalua
 from lithoscope.pipeline.progress import Silent, Terminal
 
 SEED = 0
+MEASURES = (
+    "residual_median_s",
+    "residual_mad_s",
+    "one_sigma",
+    "calibration_error",
+    "false_per_hour",
+)
 
 
 def contestants(model: str | None, phasenet: Path, scratch: Path) -> list[Contestant]:
@@ -65,6 +72,48 @@ def seen_by_classical(dataset: WaveformDataset) -> int:
     return seen
 
 
+def markdown(scores: pd.DataFrame, differences: pd.DataFrame, costs: pd.DataFrame) -> str:
+    """Return the tables of docs/picking-benchmark.md."""
+    models = list(dict.fromkeys(scores["model"]))
+    names = scores["of"].where(scores["by"] != "all", "all")
+    cells = scores.assign(where=names)[scores["by"].isin(["all", "source"])]
+    head = f"| records | phase | measure | {' | '.join(models)} |"
+    lines = [head, "|---|---|---|" + "---|" * len(models)]
+    wanted = [("f1", t) for t in sorted(scores["tolerance_s"].dropna().unique())]
+    wanted += [(m, None) for m in MEASURES]
+    order = ["all", *sorted(set(cells["where"]) - {"all"})]
+    for where in order:
+        for phase in "PS":
+            for measure, tolerance in wanted:
+                here = cells[(cells["where"] == where) & (cells["phase"] == phase)]
+                here = here[here["measure"] == measure]
+                if tolerance is not None:
+                    here = here[here["tolerance_s"] == tolerance]
+                if here.empty:
+                    continue
+                text = [_cell(here[here["model"] == model]) for model in models]
+                name = measure if tolerance is None else f"F1 within {tolerance:g} s"
+                lines.append(f"| {where} | {phase} | {name} | {' | '.join(text)} |")
+    lines += ["", f"| F1 of {models[0]} minus that of | phase | within | difference |"]
+    lines.append("|---|---|---|---|")
+    for d in differences[differences["by"] == "all"].to_dict("records"):
+        span = f"{d['value']:+.3f} ({d['low']:+.3f} to {d['high']:+.3f})"
+        lines.append(f"| {d['against']} | {d['phase']} | {d['tolerance_s']:g} s | {span} |")
+    times = [f"{c['model']} {c['cpu_s_per_station_day']:.1f}" for c in costs.to_dict("records")]
+    return "\n".join([*lines, "", f"CPU s a station-day on traces this short: {', '.join(times)}."])
+
+
+def _cell(rows: pd.DataFrame) -> str:
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    digits = 1 if row["measure"] == "false_per_hour" else 3
+    text = f"{row['value']:.{digits}f}"
+    if pd.notna(row["low"]):
+        text += f" ({row['low']:.{digits}f} to {row['high']:.{digits}f})"
+    return text
+
+
 def main() -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -97,6 +146,8 @@ def main() -> None:
         print(f"{row['model']}: {row['cpu_s']:.1f} CPU s on {row['data_h']:.2f} h")
     if options.output:
         save_evaluation(result, options.output, title=f"Pickers on the {options.part} part")
+        text = markdown(result.scores, result.differences, result.costs)
+        (options.output / "results.md").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
