@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import warnings
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import obspy
 import pandas as pd
 import pytest
+from obspy.signal.trigger import coincidence_trigger
 from scipy.optimize import least_squares
 
 from lithoscope.geo import distance_azimuth
@@ -17,6 +20,7 @@ from lithoscope.pipeline.demo import (
     VP_GRADIENT_PER_S,
     VP_TOP_KM_S,
     VP_VS,
+    demo_sources,
     demo_stations,
     run_demo,
 )
@@ -36,11 +40,31 @@ def catalog(tmp_path_factory: pytest.TempPathFactory):
     return run_demo(tmp_path_factory.mktemp("demo") / "run").catalog
 
 
-def test_the_three_events_and_no_other(catalog) -> None:
-    events = catalog.events.sort_values("time")
-    assert len(events) == len(TRIGGERS)
-    for time, (start, end) in zip(events["time"], TRIGGERS, strict=True):
-        assert pd.Timestamp(start) - LONGEST_TRAVEL_TIME < time < pd.Timestamp(end)
+def sensitive_triggers() -> list[pd.Timestamp]:
+    """Return the triggers of that test's fifth, "extremely sensitive" part, as it sets them.
+
+    By its own words four of the five are events.
+    """
+    stream = obspy.Stream([tr for path in demo_sources() for tr in obspy.read(str(path))])
+    stream = stream.select(channel="*HZ")
+    stream.filter("bandpass", freqmin=10, freqmax=20)
+    ids = ["BW.UH1..SHZ", "BW.UH3..SHZ"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the other stations are not among the ids
+        found = coincidence_trigger("recstalta", 2.5, 1, stream, 2, trace_ids=ids, sta=0.3, lta=5)
+    return [pd.Timestamp(one["time"].datetime, tz="UTC") for one in found]
+
+
+def test_the_three_events_and_no_invented_one(catalog) -> None:
+    times = catalog.events["time"].sort_values()
+    for start, end in TRIGGERS:
+        earliest = pd.Timestamp(start) - LONGEST_TRAVEL_TIME
+        assert ((times > earliest) & (times < pd.Timestamp(end))).sum() == 1
+    triggers = sensitive_triggers()
+    assert len(triggers) == 5
+    for time in times:
+        assert any(time < t < time + LONGEST_TRAVEL_TIME for t in triggers)
+    assert len(times) <= 4
 
 
 def test_events_lie_under_the_network_with_stated_errors(catalog) -> None:
@@ -50,7 +74,8 @@ def test_events_lie_under_the_network_with_stated_errors(catalog) -> None:
             event.longitude, event.latitude, stations["longitude"].mean(), 48.05
         )
         assert offset < 10
-        assert 0 < event.east_sigma_km < 5
+        # Four onsets leave a long ellipse; then the event must say so.
+        assert 0 < event.east_sigma_km < (30 if event.ambiguous else 5)
         assert event.depth_68_low_km <= event.depth_km <= event.depth_68_high_km
         assert np.isnan(event.magnitude)
         assert event.magnitude_reason

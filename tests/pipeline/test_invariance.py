@@ -17,8 +17,8 @@ import pytest
 from real_runs import CASES, command, run_case
 
 from lithoscope.catalog import Catalog
-from lithoscope.picking import ClassicalPicker
 from lithoscope.pipeline import open_run
+from lithoscope.pipeline.pickers import PickingSettings, make_picker
 
 pytestmark = [pytest.mark.data, pytest.mark.xdist_group("iceland")]
 
@@ -114,7 +114,7 @@ def test_later_start_changes_nothing_after_it(
     write(tmp_path / "late", every)
     again = catalogue(tmp_path / "late", real_data, tmp_path)
     after = pd.Timestamp(start.datetime, tz="UTC") + pd.Timedelta(
-        seconds=shift / 100 + ClassicalPicker().context_s
+        seconds=shift / 100 + make_picker(PickingSettings()).context_s
     )
     assert_same(whole, again, after=after)
 

@@ -40,7 +40,7 @@ Model = Annotated[
 PickerChoice = Annotated[
     str,
     typer.Option(
-        "--picker", help="classical, learned, or a trained model: its name or its folder."
+        "--picker", help="learned, classical, both, or a trained model: its name or its folder."
     ),
 ]
 Form = Annotated[str, typer.Option("--format", help="csv or parquet.")]

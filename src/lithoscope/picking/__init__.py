@@ -1,6 +1,7 @@
 """Records in; probabilities, picks of P and S with calibrated sigmas, and detections out."""
 
 from lithoscope.picking.classical import ClassicalPicker
+from lithoscope.picking.combined import CombinedPicker
 from lithoscope.picking.interface import Picker
 from lithoscope.picking.learned import LearnedPicker
 from lithoscope.picking.settings import ClassicalPickerSettings, LearnedPickerSettings
@@ -8,6 +9,7 @@ from lithoscope.picking.settings import ClassicalPickerSettings, LearnedPickerSe
 __all__ = [
     "ClassicalPicker",
     "ClassicalPickerSettings",
+    "CombinedPicker",
     "LearnedPicker",
     "LearnedPickerSettings",
     "Picker",

@@ -109,7 +109,8 @@ def run_demo(
     settings = RunSettings.parse(
         {
             "model": {"path": str(output / "model.csv"), "interpolation": "linear"},
-            "picking": picking or {},
+            # Four stations, one of them with horizontals: every faint onset counts.
+            "picking": {"method": "both", **(picking or {})},
             "location": {"max_depth_km": BOTTOM_KM},
             "output": {
                 "title": "Unterhaching, 27 May 2010",

@@ -12,6 +12,7 @@ from lithoscope.learning.models import find_model, list_models
 from lithoscope.picking import (
     ClassicalPicker,
     ClassicalPickerSettings,
+    CombinedPicker,
     LearnedPicker,
     LearnedPickerSettings,
     Picker,
@@ -28,11 +29,13 @@ _TOLD_ONLY = {"description", "licence", "citation", "known_failures", "size", "t
 class PickingSettings(Settings):
     """Which picker works, and the settings of each."""
 
-    method: Literal["classical", "learned"] = Field(
-        "classical", description="Picker: classical or learned."
+    method: Literal["classical", "learned", "both"] = Field(
+        "learned",
+        description="Picker: learned, classical, or both: the learned one, and the classical one "
+        "where the first has no pick within 0.5 s; for small networks.",
     )
     model: str = Field(
-        "",
+        "lithopick",
         description="Trained model of the learned picker: a name that `lithoscope models list` "
         "shows, or the folder of a model.",
     )
@@ -61,7 +64,10 @@ def make_picker(settings: PickingSettings) -> Picker:
             "picking.method = 'learned' needs a model in picking.model: a model's folder, or one "
             f"of the models there are ({known})"
         )
-    return trained_picker(settings.model, settings.learned)
+    learned = trained_picker(settings.model, settings.learned)
+    if settings.method == "both":
+        return CombinedPicker(learned, ClassicalPicker(settings.classical))
+    return learned
 
 
 def picker_key(settings: PickingSettings, picker: Picker) -> dict[str, Any]:
@@ -74,6 +80,9 @@ def picker_key(settings: PickingSettings, picker: Picker) -> dict[str, Any]:
     def part(settings: Settings, left_out: set[str]) -> dict[str, Any]:
         return settings.model_dump(mode="json", exclude=left_out)
 
+    if isinstance(picker, CombinedPicker):
+        keys = [picker_key(settings, one) for one in (picker.first, picker.second)]
+        return {"picker": picker.name, "first": keys[0], "second": keys[1]}
     if not isinstance(picker, LearnedPicker | WindowedPicker):
         return {"picker": picker.name, "settings": part(settings.classical, _WITHOUT_EFFECT)}
     return {
@@ -87,19 +96,22 @@ def picker_key(settings: PickingSettings, picker: Picker) -> dict[str, Any]:
 def with_picker(choice: str) -> dict[str, str]:
     """Return the settings of group ``picking`` for a user's word: a method, or a model.
 
-    ``classical`` and ``learned`` are methods; anything else is the name or folder of a model.
+    ``classical``, ``learned`` and ``both`` are methods; anything else is the name or folder of a
+    model.
 
     Raises
     ------
     ConfigError
         If it is none of them.
     """
-    if choice in ("classical", "learned"):
+    if choice in ("classical", "learned", "both"):
         return {"method": choice}
     try:
         find_model(choice)
     except ModelError as error:
-        raise ConfigError(f"the picker is 'classical', 'learned' or a model: {error}") from None
+        raise ConfigError(
+            f"the picker is 'classical', 'learned', 'both' or a model: {error}"
+        ) from None
     return {"method": "learned", "model": absolute_model(choice, Path())}
 
 
