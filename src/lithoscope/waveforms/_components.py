@@ -16,13 +16,13 @@ PAIRS = (("N", "E"), ("1", "2"), ("2", "3"), ("R", "T"))
 VERTICALS = ("Z", "3", "1")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Track:
     """One channel of a group: where its samples sit on the group's grid, and which are usable.
 
     ``values[i]`` is sample ``first + i`` of the group's grid; ``valid`` holds rows of start and
     stop on that grid; ``run`` tells the exact time of a sample, ``shift`` turns a sample of the
-    group's grid into one of the run's.
+    group's grid into one of the run's. Values are let go once the records have them.
     """
 
     run: Run

@@ -7,6 +7,7 @@ import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +89,14 @@ def read_header(path: Path) -> FileHeader:
     return FileHeader(path, name, digest, traces, complaints)
 
 
-def read_quietly(path: Path, **options: Any) -> tuple[obspy.Stream, tuple[str, ...]]:
+def read_quietly(source: Path | BytesIO, **options: Any) -> tuple[obspy.Stream, tuple[str, ...]]:
     """Call `obspy.read`; return its stream and its warnings as text, or raise `DataError`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             # ObsPy expands wildcards in names; "[" in a folder's name must not be one.
-            stream = obspy.read(glob.escape(str(path)), **options)
+            name = glob.escape(str(source)) if isinstance(source, Path) else source
+            stream = obspy.read(name, **options)
         except READ_ERRORS as error:
             raise DataError(first_line(error)) from None
     relevant = [w for w in caught if not issubclass(w.category, DeprecationWarning)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,17 @@ from obspy import UTCDateTime
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import DataError
 from lithoscope.waveforms._files import channel_code, read_quietly
+from lithoscope.waveforms._long import read_long
 from lithoscope.waveforms._runs import Piece, Run
-from lithoscope.waveforms.record import nearest_sample, offset_ns, sample_at_or_after
+from lithoscope.waveforms.record import (
+    beyond_exact,
+    nearest_sample,
+    offset_ns,
+    sample_at_or_after,
+)
 
 # Overlapping data are compared this long before one piece takes over from another.
 SEAM_S = 10.0
-_EXACT = 2**24  # float32 holds all integers up to this
 
 
 @dataclass
@@ -35,54 +40,72 @@ class Samples:
     values: NDArray[np.float32]
     seams: list[int] = field(default_factory=list)
 
-    @property
-    def stop(self) -> int:
-        return self.first + self.values.size
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """Samples ``first <= i < stop`` of the grid of a run."""
+
+    run: Run
+    first: int
+    stop: int
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Data of one piece as read: from sample ``first`` of the run's grid on."""
+    """Data of one piece as read: from sample ``first`` of the run's grid on.
+
+    ``large`` tells of values beyond 24 bits that are rounded already.
+    """
 
     piece: Piece
     first: int
     values: NDArray[Any]
+    large: bool = False
 
 
 def load(
     runs: list[Run], station: str, start_ns: int, end_ns: int
-) -> tuple[list[Samples], list[dict[str, Any]]]:
-    """Read ``[start_ns, end_ns)`` of the runs, each file once and only the time it needs."""
-    wanted: list[Samples] = []
+) -> tuple[deque[Samples], list[dict[str, Any]]]:
+    """Read ``[start_ns, end_ns)`` of the runs, each file once and only the time it needs.
+
+    A run is put together as soon as the last of its files is read, and what was read is let go.
+    """
+    wanted: list[_Wanted] = []
     for run in runs:
         first = max(sample_at_or_after(start_ns - run.origin_ns, run.rate_hz), 0)
         stop = min(sample_at_or_after(end_ns - run.origin_ns, run.rate_hz), run.n_samples)
         if stop > first:
-            wanted.append(Samples(run, first, np.full(stop - first, np.nan, np.float32)))
-    by_file: dict[tuple[str, str], list[tuple[Samples, Piece]]] = defaultdict(list)
-    for samples in wanted:
-        for piece in samples.run.pieces:
-            if piece.first < samples.stop and piece.stop > samples.first:
-                by_file[piece.path, piece.format].append((samples, piece))
+            wanted.append(_Wanted(run, first, stop))
+    by_file: dict[tuple[str, str], list[tuple[_Wanted, Piece]]] = defaultdict(list)
+    for want in wanted:
+        for piece in want.run.pieces:
+            if piece.first < want.stop and piece.stop > want.first:
+                by_file[piece.path, piece.format].append((want, piece))
+    files = sorted(by_file.items())
+    last = {id(want): path for (path, _), pieces in files for want, _ in pieces}
     problems: list[dict[str, Any]] = []
-    parts: dict[int, list[_Part]] = defaultdict(list)
-    for (path, form), pieces in sorted(by_file.items()):
-        for samples, part in _read_file(path, form, station, pieces, start_ns, end_ns, problems):
-            parts[id(samples)].append(part)
-    for samples in wanted:
-        problems += _fill(samples, parts[id(samples)])
-    return wanted, problems
+    parts: dict[int, list[_Part]] = {id(want): [] for want in wanted}
+    filled: dict[int, tuple[Samples, list[dict[str, Any]]]] = {}
+    for (path, form), pieces in files:
+        for want, part in _read_file(path, form, station, pieces, start_ns, end_ns, problems):
+            parts[id(want)].append(part)
+        for want, _ in pieces:
+            if last[id(want)] == path and id(want) in parts:
+                filled[id(want)] = _fill(want, parts.pop(id(want)))
+    for want in wanted:
+        problems += filled[id(want)][1]
+    return deque(filled[id(want)][0] for want in wanted), problems
 
 
 def _read_file(
     path: str,
     form: str,
     station: str,
-    pieces: list[tuple[Samples, Piece]],
+    pieces: list[tuple[_Wanted, Piece]],
     start_ns: int,
     end_ns: int,
     problems: list[dict[str, Any]],
-) -> list[tuple[Samples, _Part]]:
+) -> list[tuple[_Wanted, _Part]]:
     margin = int(3 * NS_PER_S / min(s.run.rate_hz for s, _ in pieces))
     options: dict[str, Any] = {"format": form} if form else {}
     if form == "MSEED":
@@ -94,6 +117,11 @@ def _read_file(
     if end_ns < max(s.run.time_ns(p.stop) for s, p in pieces):
         last_ns = end_ns + margin
         options["endtime"] = UTCDateTime(ns=last_ns)
+    if form == "MSEED" and len(pieces) == 1 and np.isinf([first_ns, last_ns]).all():
+        want, piece = pieces[0]
+        long = read_long(Path(path), want.run.channel, want.run.rate_hz, piece)
+        if long is not None:
+            return [(want, _Part(piece, piece.first, *long))]
     try:
         stream, complaints = read_quietly(Path(path), **options)
     except DataError as error:
@@ -107,52 +135,58 @@ def _read_file(
         if owner is None:
             continue
         free.remove(owner)
-        samples, piece = owner
-        inside = nearest_sample(trace.stats.starttime.ns - piece.start_ns, samples.run.rate_hz)
+        want, piece = owner
+        inside = nearest_sample(trace.stats.starttime.ns - piece.start_ns, want.run.rate_hz)
         values: NDArray[Any] = np.asarray(trace.data)
         if np.ma.isMaskedArray(trace.data):
             values = np.ma.filled(trace.data.astype(float), np.nan)
         if values.dtype.kind not in "iuf":
             detail = f"samples of type {values.dtype}"
-            problems.append(_problem(samples.run.channel, "no numbers", detail, "skipped"))
+            problems.append(_problem(want.run.channel, "no numbers", detail, "skipped"))
             continue
-        out.append((samples, _Part(piece, piece.first + inside, values)))
+        out.append((want, _Part(piece, piece.first + inside, values)))
     return out
 
 
 def _owner(
-    trace: Any, free: list[tuple[Samples, Piece]], first_ns: float, last_ns: float
-) -> tuple[Samples, Piece] | None:
+    trace: Any, free: list[tuple[_Wanted, Piece]], first_ns: float, last_ns: float
+) -> tuple[_Wanted, Piece] | None:
     """Return the indexed piece, cut to the times asked for, that a trace as read fits best."""
     channel = channel_code(trace)
     start_ns, end_ns = trace.stats.starttime.ns, trace.stats.endtime.ns
     best, smallest = None, np.inf
-    for samples, piece in free:
-        rate = samples.run.rate_hz
+    for want, piece in free:
+        rate = want.run.rate_hz
         slack = 0.5 * NS_PER_S / rate
         low, high = piece.start_ns, piece.start_ns + offset_ns(piece.n_samples - 1, rate)
-        if samples.run.channel == channel and low - slack <= start_ns and end_ns <= high + slack:
+        if want.run.channel == channel and low - slack <= start_ns and end_ns <= high + slack:
             misfit = abs(start_ns - max(low, first_ns)) + abs(end_ns - min(high, last_ns))
             if misfit < smallest:
-                best, smallest = (samples, piece), misfit
+                best, smallest = (want, piece), misfit
     return best
 
 
-def _fill(samples: Samples, parts: list[_Part]) -> list[dict[str, Any]]:
+def _fill(want: _Wanted, parts: list[_Part]) -> tuple[Samples, list[dict[str, Any]]]:
     """Write the parts in the run's order; where one is covered by earlier ones, compare."""
-    order = {id(piece): number for number, piece in enumerate(samples.run.pieces)}
+    order = {id(piece): number for number, piece in enumerate(want.run.pieces)}
     problems: list[dict[str, Any]] = []
     large = False
     conflicts: list[tuple[int, int, int]] = []
+    only = parts[0].values[want.first - parts[0].first :] if _is_whole(want, parts) else None
+    size = want.stop - want.first
+    values = np.full(size, np.nan, np.float32) if only is None else only[:size]
+    samples = Samples(want.run, want.first, values)
     for part in sorted(parts, key=lambda p: order[id(p.piece)]):
-        low = max(part.first, samples.first)
-        stop = min(part.first + part.values.size, samples.stop)
+        low = max(part.first, want.first)
+        stop = min(part.first + part.values.size, want.stop)
         if stop <= low:
             continue
         new = part.values[low - part.first : stop - part.first]
-        large = large or _beyond_exact(new)
+        large = large or part.large or beyond_exact(new)
+        if only is not None:
+            continue
         own = min(max(part.piece.own, low), stop) - low
-        target = samples.values[low - samples.first : stop - samples.first]
+        target = values[low - want.first : stop - want.first]
         target[own:] = new[own:]
         if own:
             conflicts += _compare(samples, part, target[:own], new[:own].astype(np.float32), low)
@@ -171,7 +205,17 @@ def _fill(samples: Samples, parts: list[_Part]) -> list[dict[str, Any]]:
     if large:
         detail = "values beyond 2^24 counts are rounded to 24 bits"
         problems.append(_problem(samples.run.channel, "large values", detail, "used"))
-    return problems
+    return samples, problems
+
+
+def _is_whole(want: _Wanted, parts: list[_Part]) -> bool:
+    """Tell whether all that is wanted is one part that needs no conversion, hence no copy."""
+    return (
+        len(parts) == 1
+        and parts[0].values.dtype == np.float32
+        and parts[0].first <= want.first
+        and parts[0].first + parts[0].values.size >= want.stop
+    )
 
 
 def _compare(
@@ -195,12 +239,6 @@ def _compare(
             samples.seams.append(seam)
     where = np.flatnonzero(differ)
     return [(low + int(where[0]), low + int(where[-1]) + 1, int(where.size))]
-
-
-def _beyond_exact(values: NDArray[Any]) -> bool:
-    if values.dtype.kind == "f" or values.size == 0:
-        return False
-    return int(values.max()) > _EXACT or int(values.min()) < -_EXACT
 
 
 def _problem(

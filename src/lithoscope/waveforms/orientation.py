@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lithoscope.waveforms._load import _problem
 from lithoscope.waveforms.record import Record
 
 _NEAR_DEG = 1.0  # directions that agree to this are left alone
 _STEEP_DEG = 45.0
+_PIECE = 1 << 16  # samples turned at once
 _NOMINAL = {"N": 0.0, "E": 90.0}
 
 
 def orient(
     records: Sequence[Record], channels: pd.DataFrame | None
 ) -> tuple[list[Record], list[dict[str, Any]]]:
-    """Turn the rows of each record to up, north and east.
+    """Turn the rows of each record to up, north and east, in place.
 
     Azimuths and dips come from the CHANNELS table at the record's start. Without an entry, N and
     E are taken at their word, and 1 and R count as north, 2 and T as east, which is reported. A
@@ -53,7 +55,6 @@ def _oriented(
     data = record.data
     _, dip = _direction(record.channels[0], channels, record.starttime_ns)
     if record.mask[0] and dip > _STEEP_DEG:
-        data = data.copy()
         data[0] *= -1.0
         detail = f"dip {dip:g} degrees: positive is down"
         problems.append(_problem(record.channels[0], "vertical reversed", detail, "sign changed"))
@@ -89,11 +90,19 @@ def _turned(
         return record
     if names[0][-1] == "N":
         problems.append(_problem(names[0], "horizontals turned", detail, "rotated to N and E"))
-    data = record.data.copy()
-    data[1:] = np.linalg.inv(matrix) @ data[1:].astype(np.float64)
+    _combine(record.data[1:], np.linalg.inv(matrix))
     clipped = record.clipped.copy()
     clipped[1:] = record.clipped[1:].any()
-    return replace(record, data=data, clipped=clipped)
+    return replace(record, clipped=clipped)
+
+
+def _combine(rows: NDArray[np.float32], matrix: NDArray[np.float64]) -> None:
+    """Multiply two rows by a matrix in float64, in place and a piece at a time."""
+    for begin in range(0, rows.shape[1], _PIECE):
+        piece = rows[:, begin : begin + _PIECE]
+        a, b = piece.astype(np.float64)
+        piece[0] = matrix[0, 0] * a + matrix[0, 1] * b
+        piece[1] = matrix[1, 0] * a + matrix[1, 1] * b
 
 
 def _single(
@@ -111,7 +120,6 @@ def _single(
         return data
     off = _apart(azimuth, 90.0 * (row - 1))
     if off >= 180.0 - _NEAR_DEG:
-        data = data.copy()
         data[row] *= -1.0
     elif off > _NEAR_DEG:
         detail = f"azimuth {azimuth:g} degrees, and no second horizontal to turn it with"

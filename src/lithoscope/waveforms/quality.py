@@ -105,7 +105,7 @@ def clipped(values: NDArray[np.float32], run_samples: int = 3) -> bool:
     if _rail_samples(values, run_samples, low, high) == 0:
         return False
     stride = max(values.size // 100_000, 1)
-    step = float(np.median(np.abs(np.diff(values))[::stride]))
+    step = float(np.median(np.abs(values[1::stride] - values[:-1:stride])))
     middle = float(np.median(values[::stride]))
     reach = 20.0 * max(step, np.spacing(np.float32(peak)), 1.0 if _integers(values) else 0.0)
     if high - middle > reach and _rail_samples(values, run_samples, np.inf, high):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -51,8 +52,9 @@ def read_records(
     rate is resampled to the vertical's.
 
     The result depends on the data and on the window alone: files cut elsewhere give the same
-    records, and a shorter window gives the same samples at the same times. Memory is about 15
-    bytes for each sample and component in the window.
+    records, and a shorter window gives the same samples at the same times. Memory is at most some
+    6 bytes for each sample and component in the window (of three), and the file being read (of a
+    long miniSEED file of one channel: a part).
 
     Parameters
     ----------
@@ -121,20 +123,21 @@ def _read_group(
     if len(rates) > 1:
         pad_s += max(half_width_s(r, reference.rate_hz) for r in rates)
     pad_ns = int(pad_s * NS_PER_S)
+    epochs = epoch_starts_ns(channels, [run.channel for run in group])
     loaded, problems = load(group, station, start_ns - pad_ns, end_ns + pad_ns)
     tracks = []
-    epochs = epoch_starts_ns(channels, [run.channel for run in group])
-    for samples in loaded:
+    while loaded:  # a track has all that is needed of its samples
+        samples = loaded.popleft()
         samples.seams += [
             nearest_sample(t - samples.run.origin_ns, samples.run.rate_hz) for t in epochs
         ]
         track, rows = _track(samples, reference, settings, start_ns, end_ns)
         problems += rows
         tracks.append(track)
+        del samples
     records = []
-    for interval in intervals(tracks):
-        record = _record(interval, station, reference.rate_hz)
-        record = record.cut(start_ns, end_ns)
+    for whole in _records(tracks, station, reference.rate_hz):
+        record = whole.cut(start_ns, end_ns)
         if record.n_samples > 1:
             records.append(record)
         elif record.n_samples == 1:
@@ -217,11 +220,23 @@ def _proxy(run: Run, reference: Run) -> Run:
     return Run(run.channel, reference.rate_hz, reference.origin_ns, reference.n_samples)
 
 
-def _record(interval: Interval, station: str, rate_hz: float) -> Record:
-    data = np.zeros((3, interval.stop - interval.start), np.float32)
-    for row, track in enumerate(interval.rows):
-        if track is not None:
-            data[row] = track.values[interval.start - track.first : interval.stop - track.first]
+def _records(tracks: list[Track], station: str, rate_hz: float) -> list[Record]:
+    """Put the tracks side by side, letting go of the values of each once they are copied."""
+    found = intervals(tracks)
+    data = [np.zeros((3, interval.stop - interval.start), np.float32) for interval in found]
+    uses: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for number, interval in enumerate(found):
+        for row, track in enumerate(interval.rows):
+            uses[id(track)].append((number, row))
+    for track in tracks:
+        for number, row in uses[id(track)]:
+            start, stop = found[number].start - track.first, found[number].stop - track.first
+            data[number][row] = track.values[start:stop]
+        track.values = np.empty(0, np.float32)
+    return [_record(i, station, rate_hz, rows) for i, rows in zip(found, data, strict=True)]
+
+
+def _record(interval: Interval, station: str, rate_hz: float, data: NDArray[np.float32]) -> Record:
     clock = next(track for track in interval.rows if track is not None)
     return Record(
         station,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from lithoscope.errors import DataError
 
 # A sample that lies this part of a sample before a cut still counts as lying on it.
 _ON_GRID = 1e-4
+_EXACT = 2**24  # float32 holds all integers up to this
 
 
 @dataclass(frozen=True)
@@ -93,3 +95,10 @@ def sample_at_or_after(duration_ns: int, sampling_rate_hz: float) -> int:
 def nearest_sample(duration_ns: int, sampling_rate_hz: float) -> int:
     """Return the sample number nearest to ``duration_ns`` after sample 0 (halves go up)."""
     return int(np.floor(duration_ns * sampling_rate_hz / NS_PER_S + 0.5))
+
+
+def beyond_exact(values: NDArray[Any]) -> bool:
+    """Tell whether integers are too large for float32 to hold each of them."""
+    if values.dtype.kind == "f" or values.size == 0:
+        return False
+    return int(values.max()) > _EXACT or int(values.min()) < -_EXACT
