@@ -81,7 +81,9 @@ def test_a_word_of_the_user_is_a_method_or_a_model(
     assert with_picker("learned") == {"method": "learned"}
     monkeypatch.chdir(model.parent)
     assert with_picker("one") == {"method": "learned", "model": str(model)}
-    with pytest.raises(ConfigError, match="'classical', 'learned', 'both' or a model: no model 'clasical'"):
+    with pytest.raises(
+        ConfigError, match="'classical', 'learned', 'both' or a model: no model 'clasical'"
+    ):
         with_picker("clasical")
 
 

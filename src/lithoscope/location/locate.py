@@ -115,7 +115,8 @@ def locate(
     samples: dict[str, Array] = {}
     problems = list(prepared.problems)
     if terms is not None:
-        problems += terms.problems.to_dict("records")
+        found_before: list[dict[str, Any]] = terms.problems.to_dict("records")  # type: ignore[assignment]
+        problems += found_before
     for target in prepared.targets:
         key = target.event.event_id
         problem, shared = for_event(prepared, target, terms, anchors.get(key))
