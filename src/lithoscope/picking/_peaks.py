@@ -176,7 +176,9 @@ def largest(
         return np.zeros(0)
     # Every other segment of reduceat is one between stretches; the end of the data is no index.
     edges = np.stack([first, stop], axis=1).ravel()
-    return np.maximum.reduceat(np.append(y, -np.inf), edges)[::2].astype(np.float64)
+    if edges[-1] == len(y):
+        edges = edges[:-1]
+    return np.maximum.reduceat(y, edges)[::2].astype(np.float64)
 
 
 def _crossing(

@@ -84,7 +84,7 @@ class LearnedPickerSettings(Settings):
         description="Length of the pieces that the network works on; changes no result.",
     )
     batch: int = Field(
-        default=4, ge=1, le=64, description="Pieces worked on at once; changes no result."
+        default=1, ge=1, le=64, description="Pieces worked on at once; changes no result."
     )
     threads: int = Field(
         default=1, ge=1, le=256, description="Threads of the network; changes no result."
