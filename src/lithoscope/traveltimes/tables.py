@@ -153,10 +153,10 @@ def build_tables(
     receivers = np.atleast_1d(np.asarray(receiver_depth_km, float)).ravel()
     _check_domain(receivers, max_distance_km, min_depth_km, max_depth_km, tolerance_s)
     domain = (max_distance_km, min_depth_km, max_depth_km, tolerance_s)
-    key = (_content(model), receivers.tobytes(), *(float(v) for v in domain))
+    key = (_content(model), receivers.tobytes(), domain)
     tables = _built.get(key)
     if tables is None:
-        tables = _build(model, receivers, *key[2:])
+        tables = _build(model, receivers, *domain)
         while len(_built) >= _KEPT:
             del _built[next(iter(_built))]
         _built[key] = tables
