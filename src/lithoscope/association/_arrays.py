@@ -63,6 +63,8 @@ class Rules(NamedTuple):
     promise_min: float  # no event can be accepted below this quick estimate of its score
     min_picks: int
     min_sites: int
+    scale_prior: float  # number of picks that the stated errors weigh in an event's own scale
+    n_starts: int  # depths from which an event is located anew
 
 
 @njit(cache=True)

@@ -23,6 +23,7 @@ from lithoscope.association._onsets import (
     Onsets,
     build_onsets,
     check_picks,
+    only,
     unexplained,
     with_noise_rates,
 )
@@ -33,6 +34,8 @@ from lithoscope.schema import ASSIGNMENTS, CANDIDATES, STATIONS, event_id
 from lithoscope.traveltimes import VelocityModel
 
 _DAY_S = 86400.0
+_N_STARTS = 3
+_TURNS = 3
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,8 @@ def _prepare(
         smallest_promise(grid, vp, log_hypotheses),
         settings.min_picks,
         settings.min_stations,
+        settings.model_error_picks,
+        _N_STARTS,
     )
     return net, grid, rules
 
@@ -138,14 +143,20 @@ def _find(
     spans: FloatArray,
     settings: AssociationSettings,
 ) -> _Found:
-    """Search and refine twice; the second time noise is what the first time left over."""
-    free = np.ones(onsets.picks.time.size, dtype=np.bool_)
-    origins, ranges = np.empty((0, 4)), np.empty((0, 3))
+    """Search and refine in turns; from the second on noise is what the first left over.
+
+    The last turn looks where picks have become free, as those of an event that fell.
+    """
+    everything = np.ones(onsets.picks.time.size, dtype=np.bool_)
+    free, fresh = everything, everything
+    origins, ranges = np.empty((0, 4)), np.empty((0, 5))
     chosen = np.empty((0, 2 * net.east.size), dtype=np.int64)
     root_s = 2.0 ** math.ceil(math.log2(2 * spans[0]))
-    for turn in range(2):
-        roots = root_starts(onsets.picks.time[free], net, root_s)
-        new, new_ranges = search(net, grid, rules, onsets.picks, free, roots, root_s, spans)
+    for turn in range(_TURNS):
+        roots = root_starts(onsets.picks.time[fresh], net, root_s)
+        left = only(onsets.picks, free)
+        all_left = np.ones(left.time.size, dtype=np.bool_)
+        new, new_ranges = search(net, grid, rules, left, all_left, roots, root_s, spans)
         origins = np.concatenate([origins, new])
         order = np.lexsort(origins.T)
         origins, ranges, chosen, owner = refine(
@@ -156,9 +167,11 @@ def _find(
             origins[order],
             np.concatenate([ranges, new_ranges])[order],
         )
+        before, free = free, unexplained(onsets.picks.twin, owner)
+        fresh = free & ~before
         if turn == 0:
-            free = unexplained(onsets.picks.twin, owner)
             onsets = with_noise_rates(onsets, free, settings.rate_window_s)
+            fresh = free
     residuals, certainty = explain(net, onsets.picks, origins, ranges, chosen)
     return _Found(origins, chosen, residuals, certainty)
 

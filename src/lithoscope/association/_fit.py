@@ -6,9 +6,11 @@ Score of an event (natural log of a likelihood ratio, event against unrelated pi
       + sum over arrivals without one of  ln(1 - p_d)
 
 where ``r`` is the residual, ``s`` pick sigma and model error together, and ``p_d`` the
-probability that an arrival is picked, falling with distance at a range that is fitted. Under
-noise a likelihood ratio exceeds exp(J) with probability under exp(-J) (Markov), so the number
-of chance events a day is at most (volume x day / volume of the posterior) x exp(-J).
+probability that an arrival is picked, falling with distance at a range that is fitted. The
+residuals of an event also say how large its errors are: all its variances are multiplied by one
+number, which is fitted with the stated errors counting as a few picks. Under noise a likelihood
+ratio exceeds exp(J) with probability under exp(-J) (Markov), so the number of chance events a
+day is at most (volume x day / volume of the posterior) x exp(-J).
 """
 
 from __future__ import annotations
@@ -100,11 +102,12 @@ def promise(grid, cell, alive, gains):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def locate(net, grid, rules, picks, free, cell, origin, spread_s, chosen):  # type: ignore[no-untyped-def]
+def locate(net, grid, rules, picks, free, cell, origin, spread_s, scale, chosen):  # type: ignore[no-untyped-def]
     """Move ``origin`` (east, north, depth, time) to the best fit of the free picks.
 
     ``chosen`` (rows,) receives the picks used in the last step; where ``spread_s`` is negative
-    it holds the only picks that may be used. Returns ln det of the inverse covariance, or -inf
+    it holds the only picks that may be used, and ``scale`` multiplies the variance beyond which
+    a residual counts less. Returns ln det of the inverse covariance, or -inf
     for a candidate that cannot be accepted.
     """
     fixed = spread_s < 0
@@ -144,7 +147,7 @@ def locate(net, grid, rules, picks, free, cell, origin, spread_s, chosen):  # ty
             r = picks.time[i] - origin[3] - tt
             w = 1.0 / s2
             if not last:
-                w /= 1.0 + 0.25 * r * r / s2
+                w /= 1.0 + 0.25 * r * r / (scale * s2)
             inverse_d = 1.0 / max(d, 1e-6)
             g0, g1 = slope_d * de * inverse_d, slope_d * dn * inverse_d
             g = (g0, g1, slope_z, 1.0)
@@ -183,12 +186,33 @@ def locate(net, grid, rules, picks, free, cell, origin, spread_s, chosen):  # ty
 
 
 @njit(cache=True)
-def residual_gain(net, picks, row, i, distance, origin):  # type: ignore[no-untyped-def]
-    """Return residual (s), its sigma and the gain of pick ``i`` before detection is weighed."""
+def residual_gain(net, picks, row, i, distance, origin, scale):  # type: ignore[no-untyped-def]
+    """Return residual (s), its sigma and the gain of pick ``i`` before detection is weighed.
+
+    ``scale`` multiplies the variance, which stays at least that of the pick.
+    """
     tt = travel_time(net, row, distance, origin[2])[0]
-    s2 = net.error_s**2 + (net.error_fraction * tt) ** 2 + picks.sigma[i] ** 2
+    own2 = picks.sigma[i] ** 2
+    s2 = max(scale * (net.error_s**2 + (net.error_fraction * tt) ** 2 + own2), own2)
     r = picks.time[i] - origin[3] - tt
     return r, math.sqrt(s2), picks.gain[i] - 0.5 * math.log(s2) - 0.5 * r * r / s2
+
+
+@njit(cache=True)
+def fit_scale(rules, squares):  # type: ignore[no-untyped-def]
+    """Return by how much the variance of an event's residuals differs from the stated one.
+
+    ``squares`` are (residual / stated sigma)^2; four unknowns are fitted to them. Squares
+    beyond 3 sigma count as 3 sigma.
+    """
+    scale = 1.0
+    freedom = rules.scale_prior + max(squares.size - 4, 0)
+    for _ in range(4):
+        total = rules.scale_prior
+        for z2 in squares:
+            total += min(z2, 9.0 * scale)
+        scale = max(total / freedom, 0.01)
+    return min(scale, 4.0)
 
 
 @njit(cache=True)
@@ -225,22 +249,36 @@ def score(net, rules, picks, origin, chosen, gains, range_out):  # type: ignore[
     """Return J of an origin; ``chosen`` keeps the picks better explained by it than by noise.
 
     ``gains`` (rows,) receives the log-likelihood ratio of each chosen pick, detection included;
-    ``range_out`` half range (km) and the two p_max of the detection model that fits best.
+    ``range_out`` half range (km) and the two p_max of the detection model that fits best, and
+    the scale of the variances. J includes what a smaller scale costs: the posterior shrinks, so
+    there are more independent hypotheses.
     """
     rows = 2 * net.east.size
     distance = np.empty(rows // 2)
     alive = picks.alive[hour_index(picks, origin[3])]
+    flat = np.empty(rows // 2)
+    squares = np.empty(rows)
+    n = 0
+    for site in range(rows // 2):
+        flat[site] = math.hypot(origin[0] - net.east[site], origin[1] - net.north[site])
+        distance[site] = math.hypot(flat[site], origin[2])
+        for row in (2 * site, 2 * site + 1):
+            if chosen[row] >= 0:
+                r, s, _ = residual_gain(net, picks, row, chosen[row], flat[site], origin, 1.0)
+                squares[n] = (r / s) ** 2
+                n += 1
+    scale = fit_scale(rules, squares[:n])
+    range_out[3] = scale
     reach = 0.0
     for row in range(rows):
-        site = row // 2
-        d = math.hypot(origin[0] - net.east[site], origin[1] - net.north[site])
-        distance[site] = math.hypot(d, origin[2])
         if chosen[row] >= 0:
-            r, s, gains[row] = residual_gain(net, picks, row, chosen[row], d, origin)
+            d = flat[row // 2]
+            r, s, gain = residual_gain(net, picks, row, chosen[row], d, origin, scale)
+            gains[row] = gain
             if abs(r) > rules.gate * s:
                 chosen[row] = -1
             else:
-                reach = max(reach, distance[site])
+                reach = max(reach, distance[row // 2])
     if reach <= 0.0:
         return -math.inf
     best = -math.inf
@@ -260,11 +298,11 @@ def score(net, rules, picks, origin, chosen, gains, range_out):  # type: ignore[
             gains[row] += math.log(p) - math.log(1.0 - p)
             if gains[row] <= 0.0:
                 chosen[row] = -1
-    return best
+    return best + 2.0 * math.log(min(scale, 1.0))
 
 
 @njit(cache=True)
-def improbable(grid, rules, chosen, total, log_det):  # type: ignore[no-untyped-def]
+def improbable(rules, chosen, total, log_det):  # type: ignore[no-untyped-def]
     """Return ln of (allowed chance events / expected ones); above 0 the event stands.
 
     Also counts: an event with too few picks or sites returns -inf.

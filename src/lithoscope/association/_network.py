@@ -119,7 +119,9 @@ def build_grid(
     shape = [np.ones(3, dtype=np.int64)]
     while (size / shape[-1]).max() > cell * 1.0001:
         edge = size / shape[-1]
-        shape.append(np.where(edge > 0.6 * edge.max(), 2, 1) * shape[-1])
+        split = np.ones(3, dtype=np.int64)
+        split[int(np.argmax(edge))] = 2
+        shape.append(split * shape[-1])
     shapes = np.array(shape)
     counts = shapes.prod(axis=1)
     total = int(counts.sum())

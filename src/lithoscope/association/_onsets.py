@@ -170,6 +170,19 @@ def unexplained(twin: IntArray, owner: IntArray) -> NDArray[np.bool_]:
     return (owner < 0) & ~((twin >= 0) & (owner[twin] >= 0))
 
 
+def only(picks: Picks, kept: NDArray[np.bool_]) -> Picks:
+    """Return some of the picks; what is known of rows and stations stays."""
+    number = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1)
+    return picks._replace(
+        start=np.append(0, np.cumsum(kept))[picks.start],
+        time=picks.time[kept],
+        sigma=picks.sigma[kept],
+        rate=picks.rate[kept],
+        gain=picks.gain[kept],
+        twin=number[picks.twin[kept]],
+    )
+
+
 def with_noise_rates(onsets: Onsets, noise: NDArray[np.bool_], window_s: float) -> Onsets:
     """Return the onsets weighed by the local rate of those picks that are marked as noise."""
     picks = onsets.picks

@@ -10,8 +10,9 @@ from numba import njit
 
 from lithoscope.association._arrays import first_at, travel_time
 from lithoscope.association._fit import detected, improbable, locate, residual_gain, score
+from lithoscope.association._search import cell_spread, fill_cell, leaf_of
 
-MAX_ROUNDS = 12
+MAX_ROUNDS = 16
 # Coda and bursts: the time around a pick in which lesser picks of its row speak against it.
 BURST_S = 15.0
 
@@ -25,6 +26,7 @@ def _pairs(net, rules, picks, origins, ranges):  # type: ignore[no-untyped-def]
     gains = [0.0 for _ in range(0)]
     for e in range(origins.shape[0]):
         origin = origins[e]
+        scale = ranges[e, 3]
         for row in range(2 * net.east.size):
             site = row // 2
             d = math.hypot(origin[0] - net.east[site], origin[1] - net.north[site])
@@ -33,10 +35,11 @@ def _pairs(net, rules, picks, origins, ranges):  # type: ignore[no-untyped-def]
             bonus = math.log(p) - math.log(1.0 - p)
             error = math.hypot(net.error_s, net.error_fraction * tt)
             reach = rules.gate * math.hypot(error, picks.sigma_max[row])
+            reach *= max(1.0, math.sqrt(scale))
             end = picks.start[row + 1]
             i = first_at(picks.time, picks.start[row], end, origin[3] + tt - reach)
             while i < end and picks.time[i] <= origin[3] + tt + reach:
-                r, s, gain = residual_gain(net, picks, row, i, d, origin)
+                r, s, gain = residual_gain(net, picks, row, i, d, origin, scale)
                 if abs(r) <= rules.gate * s and gain + bonus > 0.0:
                     events.append(e)
                     members.append(i)
@@ -47,12 +50,18 @@ def _pairs(net, rules, picks, origins, ranges):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _assign(net, rules, picks, origins, ranges, chosen, owner):  # type: ignore[no-untyped-def]
-    """Give picks to events in the order of their gains; one onset goes to one event."""
+def _assign(net, rules, picks, origins, ranges, chosen, owner, contested):  # type: ignore[no-untyped-def]
+    """Give picks to events in the order of their gains; one onset goes to one event.
+
+    ``contested`` receives how much of each event's score other events would have from its picks
+    where they have none of their own: what it explains that they could not is the rest.
+    """
     chosen[:] = -1
     owner[:] = -1
+    contested[:] = 0.0
     events, members, rows, gains = _pairs(net, rules, picks, origins, ranges)
-    for k in np.argsort(-gains, kind="mergesort"):
+    order = np.argsort(-gains, kind="mergesort")
+    for k in order:
         e, i, row = events[k], members[k], rows[k]
         if owner[i] >= 0 or chosen[e, row] >= 0:
             continue
@@ -60,6 +69,16 @@ def _assign(net, rules, picks, origins, ranges, chosen, owner):  # type: ignore[
             continue
         owner[i] = e
         chosen[e, row] = i
+    wanted = np.zeros(owner.size, dtype=np.bool_)
+    lent = np.full(chosen.shape, -1)
+    for k in order:
+        e, i, row = events[k], members[k], rows[k]
+        holder = owner[i]
+        if holder < 0 or holder == e or wanted[i] or chosen[e, row] >= 0 or lent[e, row] == holder:
+            continue
+        wanted[i] = True
+        lent[e, row] = holder
+        contested[holder] += gains[k]
 
 
 @njit(cache=True)
@@ -104,13 +123,77 @@ def _fall(origins, margins, horizon_s):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _restart(net, grid, rules, picks, origins, ranges, chosen, margins, owner):  # type: ignore[no-untyped-def]
+    """Locate each event anew from other depths, with its own picks and those of no event.
+
+    An event can hold to picks that fit a wrong place and leave out clear ones; it moves where
+    the evidence is larger. Each is tried once (``ranges[:, 4]``). Returns whether any moved.
+    """
+    free = owner < 0
+    for i in range(free.size):
+        if picks.twin[i] >= 0 and owner[picks.twin[i]] >= 0:
+            free[i] = False
+    rows = chosen.shape[1]
+    trial, fitted, gains = np.empty(4), np.ones(5), np.empty(rows)
+    taken = np.empty(rows, dtype=np.int64)
+    moved = False
+    for e in range(origins.shape[0]):
+        if ranges[e, 4] > 0.0:
+            continue
+        ranges[e, 4] = 1.0
+        for i in chosen[e]:
+            if i >= 0:
+                free[i] = True
+        for k in range(rules.n_starts):
+            part = ((k + 0.5) / rules.n_starts) ** 2
+            trial[:] = origins[e]
+            trial[2] = grid.low[2] + part * (grid.high[2] - grid.low[2])
+            trial[3] -= _mean_delay(net, trial, origins[e], chosen[e])
+            cell = leaf_of(grid, trial)
+            if not grid.known[cell]:
+                fill_cell(net, grid, grid.shape.shape[0] - 1, cell)
+            spread = 0.3 * cell_spread(grid, cell)
+            log_det = locate(net, grid, rules, picks, free, cell, trial, spread, 1.0, taken)
+            if log_det == -math.inf:
+                continue
+            total = score(net, rules, picks, trial, taken, gains, fitted)
+            margin = improbable(rules, taken, total, log_det)
+            if margin > margins[e] + 0.5:
+                for row in range(rows):
+                    if taken[row] >= 0:
+                        free[taken[row]] = True
+                margins[e] = margin
+                origins[e] = trial
+                ranges[e] = fitted
+                chosen[e] = taken
+                moved = True
+        for i in chosen[e]:
+            if i >= 0:
+                free[i] = False
+    return moved
+
+
+@njit(cache=True)
+def _mean_delay(net, trial, origin, chosen):  # type: ignore[no-untyped-def]
+    """Return by how much later the chosen arrivals come from ``trial`` than from ``origin``."""
+    total, n = 0.0, 0
+    for row in range(chosen.size):
+        if chosen[row] >= 0:
+            site = row // 2
+            d = math.hypot(origin[0] - net.east[site], origin[1] - net.north[site])
+            total += travel_time(net, row, d, trial[2])[0] - travel_time(net, row, d, origin[2])[0]
+            n += 1
+    return total / max(n, 1)
+
+
+@njit(cache=True)
 def refine(net, grid, rules, picks, origins, ranges):  # type: ignore[no-untyped-def]
     """Iterate assignment, location and the fall of events until nothing changes.
 
     Parameters
     ----------
     origins, ranges
-        (n, 4) and (n, 3), sorted by origin time.
+        (n, 4) and (n, 5), sorted by origin time.
 
     Returns
     -------
@@ -124,33 +207,42 @@ def refine(net, grid, rules, picks, origins, ranges):  # type: ignore[no-untyped
     given = np.full((origins.shape[0], rows), -2)
     kept = given.copy()
     margins = np.empty(origins.shape[0])
+    contested = np.empty(origins.shape[0])
     free = np.ones(1, dtype=np.bool_)
+    restarted = rules.n_starts == 0
     for _ in range(MAX_ROUNDS):
         before = owner.copy()
-        chosen = np.empty((origins.shape[0], rows), dtype=np.int64)
-        _assign(net, rules, picks, origins, ranges, chosen, owner)
-        for e in range(origins.shape[0]):
+        n = origins.shape[0]
+        chosen = np.empty((n, rows), dtype=np.int64)
+        contested = np.empty(n)
+        _assign(net, rules, picks, origins, ranges, chosen, owner, contested)
+        for e in range(n):
             # An event whose picks have not changed stays as it is, to the last digit.
             if (chosen[e] == given[e]).all():
                 chosen[e] = kept[e]
                 continue
             given[e] = chosen[e]
-            log_det = locate(net, grid, rules, picks, free, 0, origins[e], -1.0, chosen[e])
+            scale = ranges[e, 3]
+            log_det = locate(net, grid, rules, picks, free, 0, origins[e], -1.0, scale, chosen[e])
             total = score(net, rules, picks, origins[e], chosen[e], gains, ranges[e])
-            margins[e] = improbable(grid, rules, chosen[e], total, log_det)
+            margins[e] = improbable(rules, chosen[e], total, log_det)
             kept[e] = chosen[e]
-        sizes = np.array([(chosen[e] >= 0).sum() for e in range(origins.shape[0])])
-        standing = margins.copy()
-        for e in range(origins.shape[0]):
+        sizes = np.array([(chosen[e] >= 0).sum() for e in range(n)])
+        standing = margins - contested
+        for e in range(n):
             standing[e] -= _burst_loss(picks, chosen, owner, sizes, e)
         stay = _fall(origins, standing, horizon)
-        if stay.all():
-            if (owner == before).all():
-                break
-        else:
+        if not stay.all():
             origins, ranges, margins = origins[stay], ranges[stay], margins[stay]
             given, kept, chosen = given[stay], kept[stay], chosen[stay]
             owner[:] = -2
+        elif (owner == before).all():
+            if restarted:
+                break
+            restarted = True
+            if not _restart(net, grid, rules, picks, origins, ranges, chosen, margins, owner):
+                break
+            given[:] = -2
     owner[:] = -1
     for e in range(origins.shape[0]):
         for i in chosen[e]:
@@ -166,10 +258,11 @@ def explain(net, picks, origins, ranges, chosen):  # type: ignore[no-untyped-def
     certainty = np.zeros(chosen.shape)
     for e in range(chosen.shape[0]):
         for row in range(chosen.shape[1]):
-            if chosen[e, row] >= 0:
+            i = chosen[e, row]
+            if i >= 0:
                 site = row // 2
                 d = math.hypot(origins[e, 0] - net.east[site], origins[e, 1] - net.north[site])
-                r, _, gain = residual_gain(net, picks, row, chosen[e, row], d, origins[e])
+                r, _, gain = residual_gain(net, picks, row, i, d, origins[e], ranges[e, 3])
                 hypocentral = math.hypot(d, origins[e, 2])
                 p = detected(hypocentral, ranges[e, 0], ranges[e, 1 + row % 2])
                 residuals[e, row] = r

@@ -24,6 +24,10 @@ BINS = 32
 # Gate of the sweep in sigma: wide enough that a true arrival is missed in 1 of 80.
 SWEEP_GATE = 2.5
 MIN_SPAN_S = 0.25
+# An event is sought from this many levels above the smallest cells on, and is taken there if its
+# score is at least this part of the node's bound: no other event of the node is much better.
+EARLY = 6
+EXPLAINED = 0.7
 
 
 @njit(cache=True)
@@ -64,39 +68,41 @@ def _mark(work, kind, first, last, amount):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _add_row(net, grid, picks, free, cell, row, begin, end, work):  # type: ignore[no-untyped-def]
-    """Add the origin times that the picks of one row allow to the differences in ``work``."""
-    width = (end - begin) / BINS
-    kind = 1 + row % 2
-    low, high = float(grid.time_low[cell, row]), float(grid.time_high[cell, row])
-    error2 = net.error_s**2 + (net.error_fraction * high) ** 2
-    reach = SWEEP_GATE * math.sqrt(error2 + picks.sigma_max[row] ** 2)
-    stop = picks.start[row + 1]
-    i = first_at(picks.time, picks.start[row], stop, begin + low - reach)
+def _add_row(time, sigma, gains, free, first, stop, span, begin, per_s, error2, kind, work):  # type: ignore[no-untyped-def]
+    """Add the origin times that the picks of one row allow to the differences in ``work``.
+
+    ``first`` to ``stop`` are the picks, ``span`` the shortest and longest travel time and the
+    last pick time of interest, and ``per_s`` the number of bins in a second.
+    """
+    low, high, until = span
     last_bin, last_gain = -1, 0.0
-    while i < stop and picks.time[i] <= end + high + reach:
-        if free[i]:
-            s2 = error2 + picks.sigma[i] ** 2
-            gain = picks.gain[i] - 0.5 * math.log(s2)
-            half = SWEEP_GATE * math.sqrt(s2)
-            a = math.floor((picks.time[i] - high - half - begin) / width)
-            b = math.floor((picks.time[i] - low + half - begin) / width)
-            if gain > 0.0 and b >= 0 and a < BINS:
-                a, b = max(int(a), 0), min(int(b), BINS - 1)
-                if a > last_bin:
-                    _mark(work, 0, a, b, gain)
-                    _mark(work, kind, a, b, 1.0)
-                    last_bin, last_gain = b, gain
-                else:
-                    # Two picks of one row overlap: count the larger only.
-                    if gain > last_gain:
-                        _mark(work, 0, a, last_bin, gain - last_gain)
-                        last_gain = gain
-                    if b > last_bin:
-                        _mark(work, 0, last_bin + 1, b, last_gain)
-                        _mark(work, kind, last_bin + 1, b, 1.0)
-                        last_bin = b
-        i += 1
+    for i in range(first, stop):
+        if time[i] > until:
+            break
+        if not free[i]:
+            continue
+        s2 = error2 + sigma[i] ** 2
+        gain = gains[i] - 0.5 * math.log(s2)
+        if gain <= 0.0:
+            continue
+        half = SWEEP_GATE * math.sqrt(s2)
+        a = math.floor((time[i] - high - half - begin) * per_s)
+        b = math.floor((time[i] - low + half - begin) * per_s)
+        if b >= 0 and a < BINS:
+            a, b = max(int(a), 0), min(int(b), BINS - 1)
+            if a > last_bin:
+                _mark(work, 0, a, b, gain)
+                _mark(work, kind, a, b, 1.0)
+                last_bin, last_gain = b, gain
+            else:
+                # Two picks of one row overlap: count the larger only.
+                if gain > last_gain:
+                    _mark(work, 0, a, last_bin, gain - last_gain)
+                    last_gain = gain
+                if b > last_bin:
+                    _mark(work, 0, last_bin + 1, b, last_gain)
+                    _mark(work, kind, last_bin + 1, b, 1.0)
+                    last_bin = b
 
 
 @njit(cache=True)
@@ -106,20 +112,37 @@ def sweep(net, grid, picks, free, cell, begin, end, promise_min, work):  # type:
     The promise is the largest, over moments and detection ranges, of the sum of gains of the
     rows that are hit plus the log likelihood of hits and misses among the alive rows in range.
     """
+    # Taken out of their tuples once: Numba counts a reference each time, which costs more than
+    # the arithmetic.
+    alive, entropy, nearest = picks.alive[hour_index(picks, begin)], grid.entropy, grid.nearest
+    lows, highs, sigma_max, starts = grid.time_low, grid.time_high, picks.sigma_max, picks.start
+    time, sigma, gains = picks.time, picks.sigma, picks.gain
+    error_s2, fraction = net.error_s**2, net.error_fraction
     width = (end - begin) / BINS
+    per_s = 1.0 / width
     work[:] = 0.0
-    alive = picks.alive[hour_index(picks, begin)]
     asked_p, asked_s, done = 0, 0, 0
     best, peak, peak_end, first_good, last_good = 0.0, 0, 0, BINS, -1
     for stage in grid.stages:
-        for site in grid.nearest[cell, done:stage]:
-            row = 2 * int(site)
-            if alive[row]:
-                asked_p += 1
-                _add_row(net, grid, picks, free, cell, row, begin, end, work)
-            if alive[row + 1]:
-                asked_s += 1
-                _add_row(net, grid, picks, free, cell, row + 1, begin, end, work)
+        for k in range(done, stage):
+            site = int(nearest[cell, k])
+            for row in range(2 * site, 2 * site + 2):
+                if not alive[row]:
+                    continue
+                low, high = float(lows[cell, row]), float(highs[cell, row])
+                error2 = error_s2 + (fraction * high) ** 2
+                reach = SWEEP_GATE * math.sqrt(error2 + sigma_max[row] ** 2)
+                kind = 1 + row - 2 * site
+                if kind == 1:
+                    asked_p += 1
+                else:
+                    asked_s += 1
+                stop = starts[row + 1]
+                first = first_at(time, starts[row], stop, begin + low - reach)
+                span = (low, high, end + high + reach)
+                _add_row(
+                    time, sigma, gains, free, first, stop, span, begin, per_s, error2, kind, work
+                )
         done = stage
         total, hits_p, hits_s = 0.0, 0.0, 0.0
         for k in range(BINS):
@@ -128,7 +151,7 @@ def sweep(net, grid, picks, free, cell, begin, end, promise_min, work):  # type:
             hits_s += work[2, k]
             value = total
             if value >= promise_min:
-                value += grid.entropy[int(hits_p), asked_p] + grid.entropy[int(hits_s), asked_s]
+                value += entropy[int(hits_p), asked_p] + entropy[int(hits_s), asked_s]
             if value >= promise_min:
                 first_good = min(first_good, k)
                 last_good = max(last_good, k)
@@ -181,31 +204,34 @@ def search(net, grid, rules, picks, free, roots, root_s, spans):  # type: ignore
 
     Returns
     -------
-    Origins (n, 4): east, north, depth, time; and detection ranges (n, 3) as from `score`.
+    Origins (n, 4): east, north, depth, time; and what `score` fitted (n, 5).
     """
     rows = 2 * net.east.size
     deepest = grid.shape.shape[0] - 1
     work = np.zeros((3, BINS + 1))
     chosen = np.empty(rows, dtype=np.int64)
     gains = np.empty(rows)
-    reach = np.empty(3)
+    reach = np.zeros(5)
+    origin = np.empty(4)
+    promise_min = rules.promise_min
     max_events = free.sum() // rules.min_picks + 1
     origins = np.empty((max_events, 4))
-    ranges = np.empty((max_events, 3))
+    ranges = np.empty((max_events, 5))
     n = 0
     heap = [(0.0, 0, 0.0, 0, 0.0)]
     heap.pop()
     for begin in roots:
-        _push(heap, net, grid, picks, free, rules.promise_min, 0, 0, begin, begin + root_s, work)
+        _push(heap, net, grid, picks, free, promise_min, 0, 0, begin, begin + root_s, work)
     while len(heap) > 0 and n < max_events:
         old, minus_level, begin, cell, end = heapq.heappop(heap)
         level = -minus_level
         bound, first, last, middle = sweep(
-            net, grid, picks, free, cell, begin, end, rules.promise_min, work
+            net, grid, picks, free, cell, begin, end, promise_min, work
         )
-        if bound < rules.promise_min:
+        if bound < promise_min:
             continue
-        if bound < -old - 1e-9:
+        if bound < -old - 1e-9 and len(heap) > 0 and -bound > heap[0][0]:
+            # No longer the best: its turn comes later.
             heapq.heappush(heap, (-bound, minus_level, begin, cell, end))
             continue
         if last - first < MIN_SPAN_S:
@@ -213,32 +239,61 @@ def search(net, grid, rules, picks, free, roots, root_s, spans):  # type: ignore
             last = first + MIN_SPAN_S
         if last - first > spans[level]:
             half = 0.5 * (first + last)
-            _push(heap, net, grid, picks, free, rules.promise_min, level, cell, first, half, work)
-            _push(heap, net, grid, picks, free, rules.promise_min, level, cell, half, last, work)
+            _push(heap, net, grid, picks, free, promise_min, level, cell, first, half, work)
+            _push(heap, net, grid, picks, free, promise_min, level, cell, half, last, work)
             continue
-        if level < deepest:
-            _open(heap, net, grid, picks, free, rules.promise_min, level, cell, first, last, work)
-            continue
-        origin = _middle_of(grid, deepest, cell, middle)
-        spread = 0.0
-        for row in range(rows):
-            spread = max(spread, float(grid.time_high[cell, row] - grid.time_low[cell, row]))
-        log_det = locate(net, grid, rules, picks, free, cell, origin, 0.3 * spread, chosen)
-        if log_det == -math.inf:
-            continue
-        total = score(net, rules, picks, origin, chosen, gains, reach)
-        if improbable(grid, rules, chosen, total, log_det) < 0.0:
+        least = 0.0 if level == deepest else EXPLAINED * bound
+        if level < deepest - EARLY or not _fit_node(
+            net, grid, rules, picks, free, level, cell, middle, least, origin, chosen, gains, reach
+        ):
+            if level < deepest:
+                _open(heap, net, grid, picks, free, promise_min, level, cell, first, last, work)
             continue
         origins[n] = origin
         ranges[n] = reach
         n += 1
         _claim(picks, free, chosen)
-        _push(heap, net, grid, picks, free, rules.promise_min, level, cell, begin, end, work)
+        _push(heap, net, grid, picks, free, promise_min, level, cell, begin, end, work)
     return origins[:n], ranges[:n]
 
 
 @njit(cache=True)
-def _middle_of(grid, level, cell, moment):  # type: ignore[no-untyped-def]
+def _fit_node(  # type: ignore[no-untyped-def]
+    net, grid, rules, picks, free, level, cell, moment, least, origin, chosen, gains, reach
+):
+    """Fit an event from the middle of a node; return whether it stands and its score suffices."""
+    origin[:] = middle_of(grid, level, cell, moment)
+    spread = cell_spread(grid, cell)
+    log_det = locate(net, grid, rules, picks, free, cell, origin, 0.3 * spread, 1.0, chosen)
+    if log_det == -math.inf:
+        return False
+    total = score(net, rules, picks, origin, chosen, gains, reach)
+    return total > least and improbable(rules, chosen, total, log_det) >= 0.0
+
+
+@njit(cache=True)
+def cell_spread(grid, cell):  # type: ignore[no-untyped-def]
+    """Return the largest range of travel times from a cell, s."""
+    spread = 0.0
+    for row in range(grid.time_low.shape[1]):
+        spread = max(spread, float(grid.time_high[cell, row] - grid.time_low[cell, row]))
+    return spread
+
+
+@njit(cache=True)
+def leaf_of(grid, origin):  # type: ignore[no-untyped-def]
+    """Return the index of the smallest cell that holds an origin."""
+    level = grid.shape.shape[0] - 1
+    index = 0
+    for k in range(2, -1, -1):
+        n = grid.shape[level, k]
+        part = (origin[k] - grid.low[k]) / (grid.high[k] - grid.low[k])
+        index = index * n + min(max(int(part * n), 0), n - 1)
+    return grid.offset[level] + index
+
+
+@njit(cache=True)
+def middle_of(grid, level, cell, moment):  # type: ignore[no-untyped-def]
     local = cell - grid.offset[level]
     nx, ny = grid.shape[level, 0], grid.shape[level, 1]
     index = (local % nx, (local // nx) % ny, local // (nx * ny))

@@ -42,6 +42,12 @@ class AssociationSettings(Settings):
         le=0.5,
         description="1 sigma of travel-time errors of the velocity model, as part of the time",
     )
+    model_error_picks: float = Field(
+        4.0,
+        gt=0,
+        description="the stated errors count as this many picks when the scatter of an event's own "
+        "residuals is estimated, which decides how well further picks must fit",
+    )
     gate_sigma: float = Field(
         3.5,
         ge=1,
