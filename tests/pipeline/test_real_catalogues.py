@@ -50,7 +50,10 @@ def test_ridgecrest_against_scsn(real_data, tmp_path) -> None:
     reference = read_reference(folder / "reference/scsn_to_1733.tsv")
     found = compare(events, reference, time_s=2.0, distance_km=5.0)
     assert len(reference) == 15
-    assert len(found.matched) >= 8
+    assert len(found.matched) >= 12
+    gamma = read_reference(folder / "reference/gamma_to_1733.tsv")
+    assert len(gamma) == 33
+    assert len(compare(events, gamma, time_s=2.0, distance_km=5.0).matched) >= 25
     large = set(reference.index[reference["magnitude"] >= 1.4])
     missed_large = found.missed[found.missed["magnitude"] >= 1.4]
     assert len(large) == 5
@@ -75,7 +78,7 @@ def test_iceland_swarm_against_quakemigrate(real_run, real_data) -> None:
         real_data("continuous/iceland_holuhraun_2014") / "reference_events.csv"
     )
     found = compare(catalog.events, reference, time_s=1.0, distance_km=5.0)
-    assert len(found.matched) >= 15
+    assert len(found.matched) >= 22
 
 
 @pytest.mark.xdist_group("others")
@@ -111,7 +114,7 @@ def test_aegean_location_withstands_a_wrong_pick_at_tyrn(real_run, off_s: float)
     event = events.iloc[(events["time"] - pd.Timestamp("2020-10-05T14:57:51Z")).abs().argmin()]
     arrivals = catalog.arrivals[catalog.arrivals["event_id"] == event["event_id"]]
     picks = catalog.picks[catalog.picks["pick_id"].isin(arrivals["pick_id"])].copy()
-    wrong = picks["station"].str.contains("TYRN")
+    wrong = picks["station"].str.contains("TYRN") & (picks["phase"] == "P")
     assert wrong.sum() == 1
     picks.loc[wrong, "time"] += pd.Timedelta(seconds=off_s)
     located = locate(
