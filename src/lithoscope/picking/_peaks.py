@@ -18,8 +18,8 @@ from lithoscope.picking._detect import local_maxima
 
 #: Onsets of P and S closer than this are one arrival and get the more probable phase (s) ...
 RIVAL_S = 0.2
-#: ... unless the other one is more likely than not to be one, too.
-CERTAIN = 0.5
+#: ... unless the other one is all but certain to be one, too.
+CERTAIN = 0.9
 #: An onset so soon after the start of a record has no noise before it to stand out from (s).
 EDGE_S = 0.3
 #: Sigmas are held within this range (s): below a part of a sample no picker knows the time.
