@@ -15,7 +15,11 @@ NO_BENCHMARKS = {
     "picker_data.py": "labelled traces for the scripts on pickers",
     "fit_classical_picker.py": "writes the classical picker's model into the package",
 }
-NEED_REAL_DATA = {"evaluate_picker.py": "labelled", "evaluate_pickers.py": "labelled"}
+NEED_REAL_DATA = {
+    "evaluate_picker.py": "labelled",
+    "evaluate_pickers.py": "labelled",
+    "picker_sampling_rates.py": "labelled",
+}
 ACCURACY = re.compile(
     r"recall|matched|differ|error|median epicentre|coverage|residual", re.IGNORECASE
 )

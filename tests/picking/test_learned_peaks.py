@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lithoscope.learning.calibration import Curve, PhaseCalibration, calibrated, expit, logit
 from lithoscope.picking._annotate import Fine, Outputs
 from lithoscope.picking._peaks import (
+    CERTAIN,
     LONGEST_S,
     RIVAL_S,
     SIGMA_S,
@@ -112,10 +113,11 @@ def some(times, probabilities):
 
 def test_of_two_phases_at_one_arrival_the_more_probable_stays():
     near = 0.9 * RIVAL_S
-    p = some([10.0, 20.0, 30.0, 40.0], [0.4, 0.3, 0.6, 0.4])
-    s = some([10.0 + near, 20.0 + near, 30.0 + near, 40.0 + 2 * near], [0.3, 0.9, 0.7, 0.9])
+    sure = CERTAIN + 0.01
+    p = some([10.0, 20.0, 30.0, 40.0], [0.4, 0.3, sure, 0.4])
+    s = some([10.0 + near, 20.0 + near, 30.0 + near, 40.0 + 2 * near], [0.3, 0.9, 0.99, 0.9])
     keep_p, keep_s = compete(p, s)
-    # the third P is itself more likely than not; the fourth S is too far to be a rival
+    # the third P is itself all but certain; the fourth S is too far to be a rival
     assert keep_p.tolist() == [True, False, True, True]
     assert keep_s.tolist() == [False, True, True, True]
 
