@@ -125,7 +125,8 @@ def calibrate(
     traces = _copies(validation, mixture, seed)
     false = [picker.pick(record)[0] for record in noise]
     hours = sum(r.n_samples / r.sampling_rate_hz for r in noise) / 3600.0
-    done = [_phase(picker, traces, false, hours, k) for k in (0, 1)]
+    picked = [_picked(picker, one) for one in traces]
+    done = [_phase(traces, picked, false, hours, k) for k in (0, 1)]
     (p, p_level, p_rate, p_note), (s, s_level, s_rate, s_note) = done
     card = model.card.model_copy(
         update={
@@ -144,15 +145,15 @@ def calibrate(
 
 
 def _phase(
-    picker: LearnedPicker,
     traces: Sequence[Example],
+    picked: Sequence[pd.DataFrame],
     false: Sequence[pd.DataFrame],
     hours: float,
     k: int,
 ) -> tuple[PhaseCalibration, float, float | None, tuple[str, ...]]:
     """Return calibration, threshold and its rate of false picks, and what could not be done."""
     phase = "PS"[k]
-    found = _picks_on(picker, traces, k)
+    found = _found(traces, picked, k)
     try:
         curve, sigma = _fit(found)
     except DataError as error:
@@ -186,19 +187,23 @@ def _copies(validation: Sequence[Example], mixture: Mixture | None, seed: int) -
     return out
 
 
-def _picks_on(picker: LearnedPicker, traces: Sequence[Example], phase: int) -> Found:
+def _picked(picker: LearnedPicker, one: Example) -> pd.DataFrame:
+    """Return the picks of a trace, whose sample 0 is at `_START_NS`."""
+    begin, end = one.span
+    record = Record(
+        "XX.TRACE..HH", _START_NS, 100.0, one.data, one.mask, ("", "", ""), np.zeros(3, bool)
+    ).cut(_START_NS + begin * 10_000_000, _START_NS + end * 10_000_000)
+    return picker.pick(record)[0]
+
+
+def _found(traces: Sequence[Example], picked: Sequence[pd.DataFrame], phase: int) -> Found:
     rows: list[tuple[float, float, float]] = []
-    for one in traces:
+    for one, table in zip(traces, picked, strict=True):
         labels = one.picks[(one.picks[:, 0] == phase) & (one.picks[:, 2] > 0.5), 1] / 100.0
         hidden = one.picks[(one.picks[:, 0] == phase) & (one.picks[:, 2] <= 0.5), 1] / 100.0
         if not len(labels):
             continue
-        begin, end = one.span
-        record = Record(
-            "XX.TRACE..HH", _START_NS, 100.0, one.data, one.mask, ("", "", ""), np.zeros(3, bool)
-        ).cut(_START_NS + begin * 10_000_000, _START_NS + end * 10_000_000)
-        picks = picker.pick(record)[0]
-        picks = picks[picks["phase"] == "PS"[phase]]
+        picks = table[table["phase"] == "PS"[phase]]
         times = (picks["time"].astype("int64").to_numpy() - _START_NS) / 1e9
         i, j = match(labels, times, RESIDUAL_S)
         residual = np.full(len(times), np.nan)
@@ -208,8 +213,7 @@ def _picks_on(picker: LearnedPicker, traces: Sequence[Example], phase: int) -> F
         values = picks[["probability", "time_sigma_s"]].to_numpy(float)
         for r in np.flatnonzero(judged):
             rows.append((values[r, 0], values[r, 1], residual[r]))
-    table = np.array(rows, float).reshape(-1, 3)
-    return Found(*table.T)
+    return Found(*np.array(rows, float).reshape(-1, 3).T)
 
 
 def _fit(found: Found) -> tuple[Curve, Curve]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -74,10 +73,6 @@ def collate(examples: list[Example]) -> Batch:
     y = np.zeros((len(examples), N_TARGETS, n // STEP), np.float32)
     w = np.zeros_like(y)
     for i, one in enumerate(examples):
-        x[i, :, 0] = prepare(_finite(one.data), one.mask, 0, one.span)
+        x[i, :, 0] = prepare(np.ascontiguousarray(one.data, np.float32), one.mask, 0, one.span)
         y[i], w[i] = targets(one)
     return torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(w)
-
-
-def _finite(data: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.ascontiguousarray(data, np.float32)
