@@ -14,9 +14,9 @@ pytest.importorskip("torch")
 from lithoscope.errors import ConfigError, DataError
 from lithoscope.learning.datasets import read_dataset
 from lithoscope.learning.models import load_model
-from lithoscope.learning.splits import split_by_station
+from lithoscope.learning.splits import folds_by_station, site, split_by_station
 from lithoscope.picking import LearnedPicker
-from lithoscope.pipeline.training import load_training, train_model
+from lithoscope.pipeline.training import load_training, train_fold, train_model
 
 STEPS = 120
 
@@ -57,6 +57,33 @@ def test_a_tiny_training_improves_and_its_model_picks(start: Path) -> None:
         label = dict(dataset.metadata.iloc[i]["labels"])["P"] / 100.0
         near += bool((np.abs(times[(picks["phase"] == "P").to_numpy()] - label) < 0.5).any())
     assert near > len(dataset) / 3
+
+
+def test_folds_hold_every_station_out_once(tmp_path: Path) -> None:
+    write_shocks(tmp_path / "shocks.h5", 60, seed=6)
+    (tmp_path / "c.toml").write_text(
+        'name = "tiny"\nfolds = 2\n'
+        + TINY
+        + "steps = 30\nvalidate_every = 30\n"
+        + '[[sources]]\nkind = "dataset"\npath = "shocks.h5"\npart = "train+validation"\n'
+    )
+    settings = load_training(tmp_path / "c.toml")
+    out = tmp_path / "out"
+    first = train_fold(settings, out, 1)
+    before = (first / "model.onnx").stat().st_mtime_ns, (first / "weights.npz").read_bytes()
+    outcome = train_model(settings, out)
+    assert (out / "fold-1" / "tiny" / "weights.npz").read_bytes() == before[1]
+    assert "2 folds" in outcome.card.training.recipe
+
+    dataset = read_dataset(tmp_path / "shocks.h5")
+    parts = split_by_station(dataset.metadata).parts
+    pool = dataset.metadata[np.isin(parts, ("train", "validation"))]
+    folds = folds_by_station(list(zip(pool["source"], pool["station"], strict=True)), 2)
+    assert set(folds) == {site(s) for s in pool["station"]}
+    n = [sum(folds[site(s)] == k for s in pool["station"]) for k in (0, 1)]
+    assert abs(n[0] - n[1]) <= pool["station"].value_counts().max()
+    with pytest.raises(ConfigError, match="folds = 2"):
+        train_fold(settings, out, 2)
 
 
 def tune(start: Path, folder: Path, dataset: Path, steps: int, rate: str = "2e-3"):

@@ -9,7 +9,13 @@ import typer
 
 from lithoscope.cli._options import Json, show
 from lithoscope.pipeline.progress import Terminal
-from lithoscope.pipeline.training import Outcome, load_training, train_model, write_guard
+from lithoscope.pipeline.training import (
+    Outcome,
+    load_training,
+    train_fold,
+    train_model,
+    write_guard,
+)
 
 
 def command(
@@ -18,6 +24,10 @@ def command(
         Path, typer.Option("--output", "-o", help="Folder of the training; resumed if it exists.")
     ],
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    fold: Annotated[
+        int | None,
+        typer.Option("--fold", help="Train this fold only (from 0), to have several side by side."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a picker, or fine-tune one on your own data; run again to go on after a stop."""
@@ -29,6 +39,12 @@ def command(
             step.done = done - 1  # a run that goes on does not begin at 0
             step()
 
+        if fold is not None:
+            folder = train_fold(
+                settings, output, fold, device=device, progress=progress, say=terminal.say
+            )
+            show({"model": str(folder)}, as_json, f"fold {fold} in {folder}")
+            return
         outcome = train_model(
             settings,
             output,

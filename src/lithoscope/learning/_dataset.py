@@ -124,14 +124,15 @@ class WaveformDataset:
         return replace(self, metadata=metadata, keys=[self.keys[i] for i in at])
 
     def part(self, name: str) -> WaveformDataset:
-        """Return the rows of a part of the split.
+        """Return the rows of a part of the split, or of several joined by ``+``.
 
         Raises
         ------
         DataError
             If no row belongs to it.
         """
-        chosen = (self.metadata["split"] == name).to_numpy()
+        names = [one.strip() for one in name.split("+")]
+        chosen = self.metadata["split"].isin(names).to_numpy()
         if not chosen.any():
             has = ", ".join(sorted(set(self.metadata["split"]) - {""})) or "no split"
             raise DataError(f"no row in part '{name}' (of {', '.join(PARTS)}); dataset has {has}")

@@ -87,6 +87,11 @@ class Thresholds(Settings):
     false_s_per_hour: float | None = Field(
         None, ge=0, description="False S picks per station-hour of noise at that threshold."
     )
+    best_p: float | None = Field(
+        None, ge=0, le=1, description="P: of the best F1 within 0.1 s where this model was judged."
+    )
+    best_s: float | None = Field(None, ge=0, le=1, description="The same for S.")
+    best_on: str = Field("", description="What these two were chosen on.")
 
 
 class Sigmas(Settings):

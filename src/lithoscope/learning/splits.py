@@ -7,6 +7,7 @@ are added, and the same station has the same part in every dataset.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,30 @@ class Split:
 def site(station: str) -> str:
     """Return NET.STA of a station code: location and instrument do not make another station."""
     return ".".join(str(station).split(".")[:2])
+
+
+def folds_by_station(rows: Sequence[tuple[str, str]], folds: int) -> dict[str, int]:
+    """Return the fold (0 to ``folds - 1``) of each station, NET.STA, so that folds are alike.
+
+    Source by source, the station with the most traces first, each goes to the fold that has the
+    fewest traces of that source so far. A station of several sources has one fold.
+
+    Parameters
+    ----------
+    rows
+        Source and station of each trace.
+    folds
+        How many.
+    """
+    counts = Counter((source, site(station)) for source, station in rows)
+    out: dict[str, int] = {}
+    for name in sorted({source for source, _ in counts}):
+        own = {station: n for (source, station), n in counts.items() if source == name}
+        filled = [0] * folds
+        for station in sorted(own, key=lambda s: (s not in out, -own[s], s)):
+            fold = out.setdefault(station, filled.index(min(filled)))
+            filled[fold] += own[station]
+    return out
 
 
 def split_by_station(

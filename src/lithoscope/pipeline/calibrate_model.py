@@ -94,7 +94,7 @@ def export(net: PickNet, card: ModelCard, folder: Path, settings: PickNetSetting
 
 def calibrate(
     folder: Path,
-    validation: Sequence[Example],
+    judged: Sequence[tuple[Path, Sequence[Example]]],
     noise: Sequence[Record],
     *,
     mixture: Mixture | None = None,
@@ -109,8 +109,10 @@ def calibrate(
     ----------
     folder
         Model without calibration.
-    validation
-        Labelled traces of the validation part.
+    judged
+        Models and labelled traces that they have not seen: the model itself with the validation
+        part, or the models of several folds with the stations held out of each, whose picks
+        together stand for those of the model.
     noise
         Records in which every pick counts as false.
     mixture
@@ -122,10 +124,15 @@ def calibrate(
     """
     model = load_model(folder)
     picker = LearnedPicker(model, LearnedPickerSettings(p_threshold=FLOOR, s_threshold=FLOOR))
-    traces = _copies(validation, mixture, seed)
+    traces, picked = [], []
+    for place, examples in judged:
+        low = LearnedPickerSettings(p_threshold=FLOOR, s_threshold=FLOOR)
+        own = picker if place == folder else LearnedPicker(load_model(place), low)
+        copies = _copies(examples, mixture, seed)
+        traces += copies
+        picked += [_picked(own, one) for one in copies]
     false = [picker.pick(record)[0] for record in noise]
     hours = sum(r.n_samples / r.sampling_rate_hz for r in noise) / 3600.0
-    picked = [_picked(picker, one) for one in traces]
     done = [_phase(traces, picked, false, hours, k) for k in (0, 1)]
     (p, p_level, p_rate, p_note), (s, s_level, s_rate, s_note) = done
     card = model.card.model_copy(

@@ -10,23 +10,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from lithoscope.errors import ConfigError
 from lithoscope.files import replacing, storage_error
-from lithoscope.learning.cards import ModelCard, Training, TrainingData
+from lithoscope.learning.cards import ModelCard
 from lithoscope.learning.models import find_model, load_model
 from lithoscope.learning.onnx_export import require_training
 from lithoscope.learning.training.examples import Example
-from lithoscope.learning.training.settings import TrainingSettings
 from lithoscope.picking import ClassicalPicker, LearnedPicker, Picker
 from lithoscope.picking.windowed import WindowedPicker
-from lithoscope.pipeline.calibrate_model import (
-    calibrate,
-    export,
-    program,
-    today,
-)
+from lithoscope.pipeline.calibrate_model import calibrate
+from lithoscope.pipeline.training_folds import Job, one_fold, out_of_fold
+from lithoscope.pipeline.training_settings import TrainSettings
 from lithoscope.pipeline.training_sources import (
     SourceSettings,
     dataset_examples,
@@ -35,51 +30,10 @@ from lithoscope.pipeline.training_sources import (
     noise_records,
     synthetic_examples,
 )
-from lithoscope.settings import Settings
 
 #: Traces of the synthetic test set that stands for old data where none is named.
 SYNTHETIC_TEST = 400
 _SYNTHETIC_SEED = 20_201
-
-
-class TrainSettings(Settings):
-    """Configuration of `lithoscope train`."""
-
-    name: str = Field("my-picker", description="Name of the model and of its folder.")
-    version: str = Field("1", description="Version of the model.")
-    description: str = Field("", description="What the model is for.")
-    licence: str = Field("", description="Licence of the weights.")
-    training: TrainingSettings = Field(TrainingSettings(), description="How it is trained.")
-    sources: tuple[SourceSettings, ...] = Field((), description="Where examples come from.")
-    teacher: str = Field(
-        "",
-        description="Model whose picks label continuous records and fill in missing labels: a "
-        "name, a model's folder, or classical.",
-    )
-    validation: tuple[Path, ...] = Field(
-        (), description="Datasets whose validation part chooses the weights and calibrates."
-    )
-    split: Path | None = Field(
-        None, description="Table of the split of these datasets; default: by station, seed 0."
-    )
-    noise: tuple[SourceSettings, ...] = Field(
-        (),
-        description="Records for the rate of false picks; stretches in which the teacher sees "
-        "anything are left out.",
-    )
-    start: str = Field(
-        "", description="Model to fine-tune: a name or a model's folder; empty = train from new."
-    )
-    guard: bool = Field(
-        True,
-        description="After fine-tuning, compare with the model before on new and old test data.",
-    )
-    old: tuple[Path, ...] = Field(
-        (),
-        description="Datasets whose test part must not get worse by fine-tuning; default: "
-        "synthetic seismograms.",
-    )
-    data: tuple[TrainingData, ...] = Field((), description="Sources and licences, for the card.")
 
 
 @dataclass(frozen=True)
@@ -159,8 +113,6 @@ def train_model(
         If the configuration or the data are of no use.
     """
     require_training()
-    from lithoscope.learning.networks.picknet import PickNetSettings
-    from lithoscope.learning.training.loop import train
     from lithoscope.learning.training.weights import read_weights
 
     teacher = _teacher(settings.teacher)
@@ -174,26 +126,47 @@ def train_model(
     say("loading sources")
     sources = mixture(settings.sources, teacher)
     validation = _examples(settings.validation, "validation", settings.split)
+    job = Job(settings, output, sources, start, device, progress)
+    judged = out_of_fold(job, say)
     say(f"training {settings.training.steps} steps; {len(validation)} validation traces")
-    trained = train(
-        sources,
-        validation,
-        settings.training,
-        output,
-        start=start,
-        device=device,
-        progress=progress,
-    )
-    say("calibrating and exporting")
-    folder = output / settings.name
-    sizes = PickNetSettings(settings.training.widths, dropout=settings.training.dropout)
-    card = export(trained.net, _card(settings, trained.step), folder, sizes)
-    if validation:
+    trained, folder, card = job.train(sources, validation, settings.training, output)
+    say("calibrating")
+    judged = judged or ([(folder, validation)] if validation else [])
+    if judged:
         noise = noise_records(settings.noise, teacher)
-        card = calibrate(folder, validation, noise, mixture=sources, seed=settings.training.seed)
+        card = calibrate(folder, judged, noise, mixture=sources, seed=settings.training.seed)
     guard = _guard(settings, folder, say) if guarded else None
     kept = guard is None or _won(guard)
     return Outcome(folder, card, trained.step, trained.score, guard, kept)
+
+
+def train_fold(
+    settings: TrainSettings,
+    output: Path,
+    fold: int,
+    *,
+    device: str = "cpu",
+    progress: Callable[[int, int, str], None] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """Train one fold only, so that several can be trained side by side; return its model.
+
+    `train_model` on the same folder then finds it done.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such fold; else as `train_model`.
+    """
+    require_training()
+    from lithoscope.learning.training.weights import read_weights
+
+    if not 0 <= fold < settings.folds:
+        raise ConfigError(f"fold {fold}: the configuration has folds = {settings.folds}, from 0 on")
+    say("loading sources")
+    sources = mixture(settings.sources, _teacher(settings.teacher))
+    start = read_weights(find_model(settings.start)) if settings.start else None
+    return one_fold(fold, Job(settings, output, sources, start, device, progress))[0]
 
 
 def _examples(paths: Sequence[Path], part: str, split: Path | None) -> list[Example]:
@@ -207,30 +180,6 @@ def _teacher(name: str) -> Picker | None:
         return ClassicalPicker()
     model = load_model(name)
     return LearnedPicker(model) if model.card.family == "lithoscope" else WindowedPicker(model)
-
-
-def _card(settings: TrainSettings, step: int) -> ModelCard:
-    how = settings.training
-    return ModelCard(
-        name=settings.name,
-        version=settings.version,
-        family="lithoscope",
-        description=settings.description,
-        licence=settings.licence,
-        training=Training(
-            data=settings.data,
-            splits="test, validation and training share no station (SHA-256 of NET.STA, seed 0)"
-            if settings.split is None
-            else f"as in {settings.split.name}",
-            recipe=f"AdamW, cosine schedule from {how.learning_rate:g}, batches of "
-            f"{how.batch_size} windows of {how.window_samples} samples, averaged weights"
-            + (f"; fine-tuned from {settings.start}" if settings.start else ""),
-            seed=how.seed,
-            steps=step,
-            commit=program(),
-            date=today(),
-        ),
-    )
 
 
 def _guard(settings: TrainSettings, folder: Path, say: Callable[[str], None]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -55,7 +56,11 @@ class SourceSettings(Settings):
     )
     path: Path | None = Field(None, description="Dataset, or files or folder of records.")
     share: float = Field(1.0, gt=0, description="How often it is drawn, relative to the others.")
-    part: str = Field("train", description="Part of the dataset's split that is used.")
+    part: str = Field(
+        "train",
+        description="Part of the dataset's split that is used; several joined by '+', such as "
+        "train+validation.",
+    )
     split: Path | None = Field(None, description="Table of the split; default: by station, seed 0.")
     start: datetime | None = Field(None, description="UTC time from which on records are used.")
     end: datetime | None = Field(None, description="UTC time until which records are used.")
@@ -104,9 +109,9 @@ def _source(settings: SourceSettings, teacher: Picker | None) -> Source:
 
 
 def labelled(paths: Sequence[Path], part: str | None, split: Path | None = None) -> WaveformDataset:
-    """Return a part of labelled datasets; without a split of their own they are split by station.
+    """Return parts of labelled datasets; without a split of their own they are split by station.
 
-    Without the name of a part all rows come back.
+    Several parts are joined by ``+``. Without the name of a part all rows come back.
 
     Raises
     ------
@@ -140,7 +145,8 @@ def dataset_examples(dataset: WaveformDataset, teacher: Picker | None = None) ->
             ("PS".index(phase), (lead + sample / row["sampling_rate_hz"]) * RATE_HZ, 1.0, timing)
             for phase, sample in row["labels"]
         ]
-        out.append(_labelled_example(record, np.array(picks, float).reshape(-1, 4), teacher))
+        one = _labelled_example(record, np.array(picks, float).reshape(-1, 4), teacher)
+        out.append(replace(one, station=str(row["station"])))
     return out
 
 

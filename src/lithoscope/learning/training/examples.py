@@ -42,6 +42,8 @@ class Example:
         ``(k, 3)``: row (0 P, 1 S, 2 event), first and last sample of which nothing is known.
     valid
         Samples ``[begin, end)`` that hold data.
+    station
+        Station of a labelled trace, by which folds are made; empty elsewhere.
     """
 
     data: NDArray[np.float32]
@@ -50,6 +52,7 @@ class Example:
     events: NDArray[np.float64] = field(default_factory=EMPTY_SPANS.copy)
     unknown: NDArray[np.float64] = field(default_factory=EMPTY_SPANS.copy)
     valid: tuple[int, int] | None = None
+    station: str = ""
 
     @property
     def n_samples(self) -> int:

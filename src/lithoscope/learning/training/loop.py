@@ -43,7 +43,8 @@ class Trained:
     Attributes
     ----------
     net
-        Network with the averaged weights of the best validation (or of the end without one).
+        Network with the averaged weights of the best validation, or of the end where there is
+        none or ``keep = "last"``.
     step
         Step of these weights.
     score
@@ -303,8 +304,9 @@ class _State:
 
     def result(self) -> Trained:
         net = PickNet(PickNetSettings(self.settings.widths, dropout=self.settings.dropout))
-        if self.best is None:
+        if self.best is None or self.settings.keep == "last":
             net.load_state_dict({k: v.cpu() for k, v in self.average.state_dict().items()})
-            return Trained(net.eval(), self.step, {}, self.finished)
+            score = self.curves[-1] if self.curves and self.best is not None else {}
+            return Trained(net.eval(), self.step, score, self.finished)
         net.load_state_dict(self.best["net"])
         return Trained(net.eval(), self.best["step"], self.best["score"], self.finished)

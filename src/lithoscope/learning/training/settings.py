@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from lithoscope.learning.training.augment import AugmentationSettings
@@ -32,6 +34,9 @@ class TrainingSettings(Settings):
     validate_every: int = Field(250, ge=1, description="Steps between validations.")
     patience: int = Field(
         0, ge=0, description="Validations without improvement before stopping; 0 = never stop."
+    )
+    keep: Literal["best", "last"] = Field(
+        "best", description="Weights kept: of the best validation, or of the last step."
     )
     checkpoint_every: int = Field(250, ge=1, description="Steps between checkpoints.")
     workers: int = Field(0, ge=0, le=16, description="Processes that prepare examples; 0 = none.")

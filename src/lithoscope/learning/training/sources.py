@@ -147,6 +147,24 @@ class Mixture:
     sources: Sequence[Source]
     shares: Sequence[float]
 
+    def without(self, held_out: Callable[[Example], bool]) -> Mixture:
+        """Return the mixture without the labelled traces of which ``held_out`` is true.
+
+        Raises
+        ------
+        DataError
+            If that leaves a source of labelled traces empty.
+        """
+        kept: list[Source] = []
+        for source in self.sources:
+            if isinstance(source, TraceSource):
+                rest = [one for one in source.examples if not held_out(one)]
+                if not rest:
+                    raise DataError(f"source '{source.name}' has no trace outside this fold")
+                source = TraceSource(source.name, rest)
+            kept.append(source)
+        return Mixture(kept, self.shares)
+
     def draw(self, rng: np.random.Generator, n: int) -> Example:
         """Return a window from a source chosen by the shares."""
         shares = np.asarray(self.shares, float)
