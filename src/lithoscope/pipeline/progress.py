@@ -70,15 +70,18 @@ class Terminal:
 
 
 def _plain_lines(terminal: Terminal, what: str, total: int) -> Callable[[int], None]:
-    start = time.monotonic()
-    last = [start]
+    last = time.monotonic()
+    begun: tuple[float, int] | None = None
 
     def update(done: int) -> None:
+        nonlocal last, begun
         now = time.monotonic()
-        if now - last[0] < 10 or done == total:
-            return
-        last[0] = now
-        left = (now - start) / done * (total - done)
-        terminal.say(f"{what}: {done} of {total}, about {left:.0f} s left")
+        if begun is None:
+            # What came before the first unit (loading, work already done) says nothing of the pace.
+            begun = now, done
+        elif now - last >= 10 and begun[1] < done < total:
+            last = now
+            left = (now - begun[0]) / (done - begun[1]) * (total - done)
+            terminal.say(f"{what}: {done} of {total}, about {left:.0f} s left")
 
     return update
