@@ -1,28 +1,15 @@
-"""The number of processes changes nothing but the time."""
+"""The number of processes changes nothing but the time, and a lost one nothing at all."""
 
 from __future__ import annotations
 
 import os
-import signal
+from pathlib import Path
 
 import pytest
+from engine_functions import die, die_once, fail, multiply
 
-from lithoscope.errors import LithoscopeError
-from lithoscope.pipeline.engine import LocalEngine
-
-
-def multiply(shared: int, unit: int) -> tuple[int, str]:
-    return shared * unit, os.environ.get("OMP_NUM_THREADS", "")
-
-
-def die(shared: int, unit: int) -> int:
-    if unit == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return unit
-
-
-def fail(shared: int, unit: int) -> int:
-    raise LithoscopeError(f"unit {unit} cannot be done; change it")
+from lithoscope.errors import ConfigError, LithoscopeError
+from lithoscope.pipeline.engine import LocalEngine, make_engine
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -37,11 +24,23 @@ def test_same_results_for_any_number_of_workers(
     assert os.environ["OMP_NUM_THREADS"] == "7"
 
 
-def test_a_killed_worker_is_reported() -> None:
-    with pytest.raises(LithoscopeError, match="worker process was killed"):
+def test_what_a_killed_worker_had_in_work_is_done_again(tmp_path: Path) -> None:
+    results = list(LocalEngine(2).map(die_once, tmp_path, list(range(8))))
+    assert (tmp_path / "died").exists()
+    assert sorted(results) == [(n, 3 * n) for n in range(8)]
+
+
+def test_a_unit_that_kills_every_worker_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lithoscope.pipeline.engine.MOST_DEATHS", 1)
+    with pytest.raises(LithoscopeError, match="worker process was killed 1 times"):
         list(LocalEngine(2).map(die, 0, [0, 1, 2, 3]))
 
 
 def test_an_error_of_a_unit_reaches_the_caller() -> None:
     with pytest.raises(LithoscopeError, match="cannot be done"):
         list(LocalEngine(2).map(fail, 0, [0, 1]))
+
+
+def test_a_scheduler_is_refused_for_the_local_engine() -> None:
+    with pytest.raises(ConfigError, match="--engine dask"):
+        make_engine("local", 2, "tcp://127.0.0.1:8786")

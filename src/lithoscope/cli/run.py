@@ -34,6 +34,15 @@ def command(
         int | None,
         typer.Option(help="Processes, one thread each; default engine.workers (2).", min=1),
     ] = None,
+    engine: Annotated[str, typer.Option(help="local or dask; default engine.kind (local).")] = "",
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Running Dask scheduler, such as tcp://host:8786; without it --engine dask takes "
+            "processes of this machine.",
+        ),
+    ] = "",
     reference: Annotated[
         Path | None, typer.Option(help="Catalogue to compare with in the report.")
     ] = None,
@@ -42,8 +51,12 @@ def command(
     """Continuous data to a catalogue with exports and report; run again to resume."""
     if reference is not None:
         read_reference(reference)  # refuse a wrong one before the work, not after it
-    engine = {"workers": workers} if workers else {}
-    settings = options.settings(model, engine=engine, picking=picker_settings(picker))
+    spread = {"kind": engine, "workers": workers, "scheduler": scheduler}
+    settings = options.settings(
+        model,
+        engine={key: value for key, value in spread.items() if value},
+        picking=picker_settings(picker),
+    )
     result = run(
         data,
         require_stations(options.stations),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 
 from lithoscope.catalog import Catalog, Store, compare, read_reference
 from lithoscope.errors import DataError
-from lithoscope.pipeline.engine import LocalEngine
+from lithoscope.pipeline.engine import make_engine
 from lithoscope.pipeline.pickers import make_picker
 from lithoscope.pipeline.progress import Reporter, Silent
 from lithoscope.pipeline.run import STORE_NAME, open_archive, velocity_model, versions
@@ -47,10 +48,13 @@ def pick(
     archive, inventory = _open(sources, stations, settings)
     chosen, about_choice = preferred_stations(archive)
     sites = pd.DataFrame({"station": sorted(chosen)})
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(make_engine(**settings.engine.model_dump())) as engine,
+    ):
         context = Context(
             directory=RunDirectory(Path(folder)),
-            engine=LocalEngine(settings.engine.workers),
+            engine=engine,
             reporter=reporter or Silent(),
             settings=settings,
             archive=archive,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +17,7 @@ from lithoscope import __version__
 from lithoscope.catalog import Catalog, Comparison, Store, compare, export, read_reference
 from lithoscope.classification import classify
 from lithoscope.errors import DataError, StationError
-from lithoscope.pipeline.engine import LocalEngine
+from lithoscope.pipeline.engine import Engine, make_engine
 from lithoscope.pipeline.pickers import make_picker
 from lithoscope.pipeline.prior import build_prior
 from lithoscope.pipeline.progress import Reporter, Silent
@@ -117,7 +118,8 @@ def run(
             _check_same_sources(directory, before, names)
             directory.write_marker({"status": "running", **about})
             directory.write_text("config.toml", render_toml(settings))
-            catalog = _work(directory, sources, stations, settings, reference, log)
+            with closing(make_engine(**settings.engine.model_dump())) as engine:
+                catalog = _work(directory, names, stations, settings, engine, reference, log)
             directory.write_marker({"status": "done", **about})
             seconds = time.monotonic() - started
             log.say(
@@ -138,14 +140,15 @@ def _opening(before: Mapping[str, Any]) -> str:
 
 def _work(
     directory: RunDirectory,
-    sources: Sequence[Path],
+    sources: Sequence[str],
     stations: Sequence[Path],
     settings: RunSettings,
+    engine: Engine,
     reference: Path | None,
     log: RunLog,
 ) -> Catalog:
     with log.stage(f"reading {_named(sources)}") as found:
-        context, problems = _prepare(directory, sources, stations, settings, log)
+        context, problems = _prepare(directory, sources, stations, settings, engine, log)
         found(f"{len(context.archive.stations())} stations, {len(context.sites)} used")
     log.problems(problems)
     catalog = _stages(context, problems, log)
@@ -175,9 +178,10 @@ def _named(sources: Sequence[Path | str]) -> str:
 
 def _prepare(
     directory: RunDirectory,
-    sources: Sequence[Path],
+    sources: Sequence[str],
     stations: Sequence[Path],
     settings: RunSettings,
+    engine: Engine,
     reporter: Reporter,
 ) -> tuple[Context, pd.DataFrame]:
     picker = make_picker(settings.picking)  # refuse a missing model before the long part
@@ -192,7 +196,7 @@ def _prepare(
         )
     context = Context(
         directory=directory,
-        engine=LocalEngine(settings.engine.workers),
+        engine=engine,
         reporter=reporter,
         settings=settings,
         archive=archive,
@@ -291,7 +295,7 @@ def versions() -> dict[str, str]:
 
 
 def open_archive(
-    sources: Sequence[Path], stations: Sequence[Path], settings: RunSettings
+    sources: Sequence[Path | str], stations: Sequence[Path], settings: RunSettings
 ) -> tuple[Archive, Inventory]:
     """Index the data and read the stations, without a run directory."""
     archive = index_archive(list(sources), settings.waveforms)

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from lithoscope.errors import StorageError
 from lithoscope.files import replacing, storage_error
 
 MARKER = "lithoscope-run.json"
+_TOKEN = ".token"
 Tables = dict[str, pd.DataFrame]
 
 
@@ -40,12 +42,63 @@ def content_key(*parts: object) -> str:
     return digest.hexdigest()[:20]
 
 
-class RunDirectory:
-    """Folder that holds everything of one run.
+class UnitFolder:
+    """Results of units of work, published whole.
 
-    Results of a unit of work are written to a temporary folder and renamed into
-    ``work/<stage>/<key>`` once they are on disk, so a kill at any moment leaves either the whole
-    result or none, and a later run with the same key reuses it.
+    They are written to a temporary folder and renamed into ``work/<stage>/<key>`` once they are
+    on disk, so a kill at any moment leaves either the whole result or none, and a later run with
+    the same key reuses it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def reached(cls, path: Path, token: str) -> UnitFolder | None:
+        """Return the folder if it is the one in which ``token`` was made, as seen from here."""
+        try:
+            same = (path / _TOKEN).read_text() == token
+        except OSError:
+            return None
+        return cls(path) if same else None
+
+    def unit(self, stage: str, key: str) -> Path:
+        """Return where the result of a unit of work lies, once it is done."""
+        return self.path / "work" / stage / key
+
+    def has(self, stage: str, key: str) -> bool:
+        """Return whether a unit is done, without reading its tables."""
+        return self.unit(stage, key).is_dir()
+
+    def load(self, stage: str, key: str) -> Tables | None:
+        """Return the stored tables of a unit, or None if it has not been done."""
+        if not self.has(stage, key):
+            return None
+        folder = self.unit(stage, key)
+        with storage_errors(folder):
+            return {file.stem: pd.read_parquet(file) for file in sorted(folder.glob("*.parquet"))}
+
+    def save(self, stage: str, key: str, tables: Tables) -> None:
+        """Publish the tables of a unit; safe against a kill and against a second writer."""
+        target = self.unit(stage, key)
+        with storage_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+            try:
+                for name, table in tables.items():
+                    write_parquet(table, temporary / f"{name}.parquet")
+                try:
+                    temporary.rename(target)
+                except OSError:
+                    if not target.exists():  # another writer was first
+                        raise
+                _sync_folder(target.parent)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+
+
+class RunDirectory(UnitFolder):
+    """Folder that holds everything of one run.
 
     Parameters
     ----------
@@ -59,7 +112,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
             others = [p.name for p in path.iterdir()]
@@ -109,37 +162,11 @@ class RunDirectory:
         with replacing(self.path / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
-    def unit(self, stage: str, key: str) -> Path:
-        """Return where the result of a unit of work lies, once it is done."""
-        return self.path / "work" / stage / key
-
-    def has(self, stage: str, key: str) -> bool:
-        """Return whether a unit is done, without reading its tables."""
-        return self.unit(stage, key).is_dir()
-
-    def load(self, stage: str, key: str) -> Tables | None:
-        """Return the stored tables of a unit, or None if it has not been done."""
-        if not self.has(stage, key):
-            return None
-        folder = self.unit(stage, key)
-        with storage_errors(folder):
-            return {file.stem: pd.read_parquet(file) for file in sorted(folder.glob("*.parquet"))}
-
-    def save(self, stage: str, key: str, tables: Tables) -> None:
-        """Publish the tables of a unit; safe against a kill and against a second writer."""
-        target = self.unit(stage, key)
-        with storage_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
-            try:
-                for name, table in tables.items():
-                    write_parquet(table, temporary / f"{name}.parquet")
-                if target.exists():
-                    return
-                temporary.rename(target)
-                _sync_folder(target.parent)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+    def new_token(self) -> str:
+        """Put a new secret into the run, by which a process elsewhere knows it for the same."""
+        token = uuid.uuid4().hex
+        self.write_text(_TOKEN, token)
+        return token
 
     def cached(self, stage: str, key: str, compute: Callable[[], Tables]) -> Tables:
         """Return the stored result of a unit, or compute and store it."""

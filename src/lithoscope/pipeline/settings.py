@@ -50,7 +50,15 @@ class OutputSettings(Settings):
 class EngineSettings(Settings):
     """How the work is spread; never changes a result."""
 
+    kind: Literal["local", "dask"] = Field(
+        "local", description="local (processes of this machine) or dask (a Dask cluster)."
+    )
     workers: int = Field(2, ge=1, description="Processes; each uses one thread.")
+    scheduler: str = Field(
+        "",
+        description="Address of a running Dask scheduler, such as tcp://host:8786, whose workers "
+        "are taken as they are; empty: a cluster of `workers` processes of this machine.",
+    )
 
 
 class RunSettings(Settings):

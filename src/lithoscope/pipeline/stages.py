@@ -15,13 +15,14 @@ from lithoscope.constants import NS_PER_S
 from lithoscope.location import Prior, StationTerms, locate
 from lithoscope.magnitude import correct_stations, local_magnitudes
 from lithoscope.picking import Picker
-from lithoscope.pipeline.engine import LocalEngine
+from lithoscope.pipeline.engine import Engine
 from lithoscope.pipeline.pickers import make_picker, picker_key
 from lithoscope.pipeline.prior import prior_key
 from lithoscope.pipeline.progress import Reporter
 from lithoscope.pipeline.rundir import RunDirectory, Tables, content_key
 from lithoscope.pipeline.settings import RunSettings
 from lithoscope.pipeline.tables import ordered, stack
+from lithoscope.pipeline.units import do_units, load_units
 from lithoscope.schema import (
     ARRIVALS,
     ASSIGNMENTS,
@@ -52,7 +53,7 @@ class Context:
     """What every stage of one run shares."""
 
     directory: RunDirectory
-    engine: LocalEngine
+    engine: Engine
     reporter: Reporter
     settings: RunSettings
     archive: Archive
@@ -108,10 +109,10 @@ def pick_stage(context: Context) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFra
         context.reporter.say(f"picking: {len(keys) - len(todo)} of {len(keys)} units already done")
     shared = (context.archive, context.inventory.channels, context.settings)
     with context.reporter.track("picking", len(todo)) as step:
-        for unit, tables in context.engine.map(_pick_unit, shared, todo):
-            context.directory.save("pick", keys[unit], tables)
+        units = {keys[unit]: unit for unit in todo}
+        for _ in do_units(context.engine, context.directory, "pick", _pick_unit, shared, units):
             step()
-    loaded = [context.directory.load("pick", keys[unit]) or {} for unit in keys]
+    loaded = load_units(context.directory, "pick", keys.values())
     return (
         ordered(_gather(loaded, "picks", PICKS), ["time", "station", "phase"]),
         ordered(_gather(loaded, "detections", DETECTIONS), ["starttime", "station"]),
@@ -311,12 +312,11 @@ def _run_units(
     function: Any,
     shared: Any,
 ) -> list[Tables]:
-    todo = [(n, units[n]) for n, key in keys.items() if not context.directory.has(stage, key)]
+    todo = {k: (n, units[n]) for n, k in keys.items() if not context.directory.has(stage, k)}
     with context.reporter.track(stage, len(todo)) as step:
-        for (number, _), tables in context.engine.map(function, shared, todo):
-            context.directory.save(stage, keys[number], tables)
+        for _ in do_units(context.engine, context.directory, stage, function, shared, todo):
             step()
-    return [context.directory.load(stage, key) or {} for key in keys.values()]
+    return load_units(context.directory, stage, keys.values())
 
 
 def _channels_of(inventory: Inventory, station: str) -> pd.DataFrame:
