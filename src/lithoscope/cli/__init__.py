@@ -23,6 +23,7 @@ from lithoscope.cli import (
     pick,
     report,
     run,
+    serve,
     train,
 )
 from lithoscope.errors import ConfigError, LithoscopeError
@@ -50,6 +51,7 @@ for _module in (
     config,
     train,
     evaluate,
+    serve,
 ):
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
 app.add_typer(dataset.app, name="dataset")

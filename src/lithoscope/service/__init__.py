@@ -1,0 +1,1 @@
+"""Web service: FDSN services, JSON API, live updates, the page (extra ``serve``)."""

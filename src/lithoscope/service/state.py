@@ -1,0 +1,64 @@
+"""What all routes of one server share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lithoscope.service.cache import Cache
+from lithoscope.service.feed import Feed
+from lithoscope.service.quakeml import EventLines, EventTexts
+from lithoscope.service.recordings import Recordings
+from lithoscope.service.settings import ServiceSettings
+from lithoscope.service.sites import Sites
+from lithoscope.service.source import Source, open_source
+from lithoscope.service.times import now_ns
+from lithoscope.service.view import StoreView
+from lithoscope.service.work import Workers
+
+_ANSWERS_SIZE = 128_000_000
+
+
+@dataclass
+class State:
+    """The parts of a server; made once, closed with it."""
+
+    settings: ServiceSettings
+    source: Source
+    view: StoreView
+    feed: Feed
+    workers: Workers
+    recordings: Recordings
+    sites: Sites
+    texts: EventTexts
+    lines: EventLines
+    answers: Cache[bytes] = field(default_factory=lambda: Cache(_ANSWERS_SIZE))
+    started_ns: int = field(default_factory=now_ns)
+
+    def close(self) -> None:
+        """Let go of threads."""
+        self.workers.close()
+
+
+def make_state(settings: ServiceSettings) -> State:
+    """Open what is served.
+
+    Raises
+    ------
+    LithoscopeError
+        If it cannot be opened.
+    """
+    source = open_source(settings)
+    view = StoreView(source.store)
+    limits = settings.limits
+    recordings = Recordings(source)
+    return State(
+        settings=settings,
+        source=source,
+        view=view,
+        feed=Feed(view, settings.poll_s),
+        workers=Workers(limits.heavy, limits.waiting, limits.compute_s),
+        recordings=recordings,
+        sites=Sites(source, view, recordings),
+        texts=EventTexts(view),
+        lines=EventLines(settings.catalog, settings.contributor),
+    )
