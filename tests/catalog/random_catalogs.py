@@ -28,12 +28,16 @@ VALUES = {
 
 def tables(name: str, max_rows: int = 4) -> st.SearchStrategy[pd.DataFrame]:
     columns = {c.name: VALUES[c.kind] for c in SCHEMAS[name].columns}
-    rows = st.lists(st.fixed_dictionaries(columns), max_size=max_rows)
+    unique = (lambda row: row["event_id"]) if name == "events" else None
+    rows = st.lists(st.fixed_dictionaries(columns), max_size=max_rows, unique_by=unique)
     return rows.map(SCHEMAS[name].table)
 
 
 def catalogs() -> st.SearchStrategy[Catalog]:
-    """Return any tables that the schemas allow, whether they make sense or not."""
+    """Return any tables that the schemas allow, whether they make sense or not.
+
+    Only the ids of events are distinct: a store refuses others.
+    """
     return st.builds(Catalog, **{name: tables(name) for name in SCHEMAS})
 
 

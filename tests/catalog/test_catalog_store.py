@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 
 import numpy as np
@@ -15,23 +14,12 @@ from random_catalogs import catalogs, example_catalog
 from lithoscope.catalog import SCHEMAS, Catalog, Store
 from lithoscope.errors import DataError, LithoscopeError, StorageError
 
-POSTGRES = os.environ.get("LITHOSCOPE_TEST_POSTGRES", "")
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request, tmp_path):
-    if request.param == "sqlite":
-        return Store(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
-    if not POSTGRES:
-        pytest.skip("no PostgreSQL server (set LITHOSCOPE_TEST_POSTGRES to its URL)")
-    return Store(POSTGRES)
-
 
 def rows_in(store: Store) -> dict[str, list]:
-    with store._engine.connect() as connection:
+    with store.database.reading() as (connection, _):
         return {
-            name: [tuple(r) for r in connection.execute(sa.select(table).order_by("row"))]
-            for name, table in store._tables.items()
+            table.name: [tuple(r) for r in connection.execute(sa.select(table).order_by(*table.c))]
+            for table in store.layout.metadata.sorted_tables
         }
 
 
@@ -65,7 +53,7 @@ def test_nanoseconds_and_nulls_are_stored_as_such(store):
     time = pd.Timestamp(1562259775340123457, tz="UTC")
     events = example_catalog().events.iloc[:1].assign(time=time, magnitude=np.nan)
     store.write(Catalog(events=events))
-    with store._engine.connect() as connection:
+    with store.database.reading() as (connection, _):
         row = connection.execute(sa.text("SELECT time_ns, magnitude FROM events")).one()
     assert row == (1562259775340123457, None)
 
@@ -75,8 +63,8 @@ def test_a_failed_write_leaves_the_old_catalogue(store):
     store.write(catalog)
     # The problems come last, so the other tables are already replaced when they fail.
     problem = {"what": "a", "problem": "b", "detail": "c\x00d", "action": "e"}
-    if store._file is not None:  # SQLite holds anything, so a trigger refuses
-        with sqlite3.connect(store._file) as connection:
+    if store.database.is_sqlite:  # SQLite holds anything, so a trigger refuses
+        with sqlite3.connect(store.database.file) as connection:
             connection.execute(
                 "CREATE TRIGGER no BEFORE INSERT ON problems BEGIN SELECT RAISE(ABORT, 'no'); END"
             )
@@ -89,25 +77,25 @@ def test_a_failed_write_leaves_the_old_catalogue(store):
 def test_columns_of_another_version_are_migrated(store):
     catalog = example_catalog()
     store.write(catalog)
-    with store._engine.begin() as connection:
+    with store.database.writing() as connection:
         connection.execute(sa.text("ALTER TABLE events DROP COLUMN magnitude_reason"))
-    read = store.read()
+    read = Store(store.url).read()
     assert (read.events["magnitude_reason"] == "").all()
     assert read.events.drop(columns="magnitude_reason").equals(
         catalog.events.drop(columns="magnitude_reason")
     )
-    store.write(catalog)
+    Store(store.url).write(catalog)
     assert store.read().equals(catalog)
 
 
 def test_a_newer_store_is_refused(store):
     store.write(example_catalog())
-    with store._engine.begin() as connection:
+    with store.database.writing() as connection:
         connection.execute(sa.text("UPDATE lithoscope_store SET schema_version = 99"))
-    with pytest.raises(StorageError, match="schema version 99"):
-        store.read()
-    store.write(example_catalog())
-    assert store.read().equals(example_catalog())
+    for use in (store.read, lambda: Store(store.url).write(Catalog()), store.sequence):
+        with pytest.raises(StorageError, match="schema version 99") as error:
+            use()
+        assert "newer Lithoscope" in one_line(error)
 
 
 def one_line(error: pytest.ExceptionInfo[LithoscopeError]) -> str:
@@ -146,7 +134,9 @@ def test_another_database(tmp_path):
 
 def test_disk_full(tmp_path):
     store = Store(tmp_path / "small.sqlite")
-    sa.event.listen(store._engine, "connect", lambda c, _: c.execute("PRAGMA max_page_count = 20"))
+    sa.event.listen(
+        store.database.engine, "connect", lambda c, _: c.execute("PRAGMA max_page_count = 20")
+    )
     big = pd.concat([example_catalog().problems] * 5000)
     with pytest.raises(StorageError) as error:
         store.write(Catalog(problems=big))
@@ -157,7 +147,7 @@ def test_read_only(tmp_path):
     path = tmp_path / "fixed.sqlite"
     Store(path).write(example_catalog())
     store = Store(f"sqlite:///file:{path}?mode=ro&uri=true")
-    store._file = path
+    store.database.file = path
     with pytest.raises(StorageError) as error:
         store.write(Catalog())
     assert "choose another place" in one_line(error)
@@ -172,6 +162,12 @@ def test_unreachable_server_and_bad_urls():
     with pytest.raises(StorageError) as error:
         Store("nosuchdatabase://x")
     assert "cannot use the store" in one_line(error)
+
+
+def test_event_ids_are_unique(store):
+    events = example_catalog().events
+    with pytest.raises(DataError, match="occurs twice"):
+        store.write(Catalog(events=pd.concat([events, events])))
 
 
 def test_unknown_table(store):

@@ -5,13 +5,18 @@ from lithoscope.catalog.export import FORMATS, export
 from lithoscope.catalog.flat import read_table, read_tables, write_table
 from lithoscope.catalog.reference import read_catalog, read_reference
 from lithoscope.catalog.store import Store
-from lithoscope.catalog.tables import SCHEMAS, Catalog
+from lithoscope.catalog.store_query import EventQuery
+from lithoscope.catalog.store_versions import Change
+from lithoscope.catalog.tables import SCHEMAS, Catalog, Evaluation
 
 __all__ = [
     "FORMATS",
     "SCHEMAS",
     "Catalog",
+    "Change",
     "Comparison",
+    "Evaluation",
+    "EventQuery",
     "Store",
     "compare",
     "export",

@@ -79,7 +79,7 @@ def read_tables(folder: Path) -> Catalog:
     StorageError
         If the folder holds no table or a file cannot be read.
     """
-    tables = {}
+    tables: dict[str, Any] = {}
     for name, schema in SCHEMAS.items():
         for suffix in ("parquet", "csv"):
             path = folder / f"{name}.{suffix}"

@@ -51,7 +51,7 @@ def read_event_xml(path: Path) -> Catalog:
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in SCHEMAS}
     for event in events:
         _read_event(event, rows)
-    tables = {name: SCHEMAS[name].table(rows[name]) for name in SCHEMAS}
+    tables: dict[str, Any] = {name: SCHEMAS[name].table(rows[name]) for name in SCHEMAS}
     tables["picks"] = tables["picks"].drop_duplicates("pick_id", ignore_index=True)
     return Catalog(**tables)
 

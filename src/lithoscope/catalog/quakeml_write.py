@@ -50,13 +50,13 @@ _EVENT_TYPES = {
     "other event",
 }
 
-_HEAD = (
+QUAKEML_HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     '<q:quakeml xmlns:q="http://quakeml.org/xmlns/quakeml/1.2" '
     'xmlns="http://quakeml.org/xmlns/bed/1.2">\n'
     f'<eventParameters publicID="{ID_ROOT}catalogue">\n'
 )
-_TAIL = "</eventParameters>\n</q:quakeml>\n"
+QUAKEML_TAIL = "</eventParameters>\n</q:quakeml>\n"
 
 
 def write_quakeml(catalog: Catalog, path: Path) -> list[Path]:
@@ -72,13 +72,12 @@ def write_quakeml(catalog: Catalog, path: Path) -> list[Path]:
     StorageError
         If the file cannot be written.
     """
-    _check(catalog)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write(_HEAD)
-        for element in _events(catalog):
+        file.write(QUAKEML_HEAD)
+        for element in quakeml_events(catalog):
             ET.indent(element, " ")
             file.write(ET.tostring(element, encoding="unicode") + "\n")
-        file.write(_TAIL)
+        file.write(QUAKEML_TAIL)
     return [path]
 
 
@@ -101,6 +100,18 @@ def _check(catalog: Catalog) -> None:
     if bad.any():
         first = events.loc[bad, "event_id"].iloc[0]
         raise DataError(f"event '{first}' has no time or position; QuakeML needs both")
+
+
+def quakeml_events(catalog: Catalog) -> Iterator[ET.Element]:
+    """Yield the ``event`` element of each event; `QUAKEML_HEAD` and `QUAKEML_TAIL` go around them.
+
+    Raises
+    ------
+    DataError
+        As `write_quakeml`, before the first element.
+    """
+    _check(catalog)
+    return _events(catalog)
 
 
 def _events(catalog: Catalog) -> Iterator[ET.Element]:

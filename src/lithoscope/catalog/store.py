@@ -1,57 +1,44 @@
 """The catalogue in a database: SQLite or PostgreSQL by the same SQLAlchemy Core code.
 
-Table columns are generated from `lithoscope.schema`. Times are integers, nanoseconds since 1970
-UTC (column name + ``_ns``), because neither database keeps nanoseconds itself; NaN and NaT are
-NULL. ``row`` keeps the order of the rows.
+A batch run writes its catalogue as a whole; a watch adds picks and solutions one by one; operators
+review; services read. Several processes may do so at once (see `store_database`). Every automatic
+solution and every decision of an operator is a version of its event; see ``docs/store.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
+from lithoscope.catalog.store_add import add_rows
+from lithoscope.catalog.store_database import Database
+from lithoscope.catalog.store_read import Reader
+from lithoscope.catalog.store_replace import replace
+from lithoscope.catalog.store_versions import (
+    Action,
+    Change,
+    Judged,
+    Versions,
+    check_solution,
+    to_document,
+)
 from lithoscope.catalog.tables import SCHEMAS, Catalog
-from lithoscope.errors import StorageError
-from lithoscope.schema import Schema
+from lithoscope.errors import DataError, StorageError
 
-SCHEMA_VERSION = 1
-_CHUNK = 20_000  # rows a statement; bounds the memory of one write
-
-_TYPES: dict[str, Any] = {
-    "text": sa.Text,
-    "float": sa.Double,
-    "integer": sa.BigInteger,
-    "boolean": sa.Boolean,
-    "time": sa.BigInteger,
-}
+_AUTOMATIC = Judged()
 
 
-def _stored_name(name: str, kind: str) -> str:
-    return f"{name}_ns" if kind == "time" else name
-
-
-def _tables(metadata: sa.MetaData) -> dict[str, sa.Table]:
-    tables = {}
-    for name, schema in SCHEMAS.items():
-        columns = [
-            sa.Column(_stored_name(c.name, c.kind), _TYPES[c.kind], comment=c.meaning or None)
-            for c in schema.columns
-        ]
-        row = sa.Column("row", sa.BigInteger, primary_key=True, autoincrement=False)
-        tables[name] = sa.Table(name, metadata, row, *columns)
-    return tables
-
-
-class Store:
+class Store(Reader):
     """A catalogue in a database.
+
+    Threads may share a store; processes may not, but each may have its own on the same database.
 
     Parameters
     ----------
@@ -59,202 +46,241 @@ class Store:
         SQLAlchemy URL (``sqlite:////full/path.sqlite``, ``postgresql+psycopg://user@host/name``)
         or the path of an SQLite file. One database (for PostgreSQL: one search path) holds one
         catalogue.
+    clock
+        Returns the time that changes are marked with, ns since 1970.
 
     Raises
     ------
     StorageError
-        On use, if the database cannot be reached, read or written.
+        On use, if the database cannot be reached, read or written. A store of an older version is
+        upgraded by the first write, in its transaction; one of a newer version is refused.
     """
 
-    def __init__(self, url: str | Path) -> None:
+    def __init__(self, url: str | Path, *, clock: Callable[[], int] = time.time_ns) -> None:
+        super().__init__(Database(url))
         self.url = str(url)
-        text = self.url if "://" in self.url else f"sqlite:///{self.url}"
-        if text.startswith(("postgresql://", "postgres://")):
-            text = "postgresql+psycopg://" + text.split("://", 1)[1]
-        try:
-            self._engine = sa.create_engine(text, poolclass=NullPool)
-        except (SQLAlchemyError, ImportError) as error:
-            raise StorageError(f"cannot use the store {self._name}: {_reason(error)}") from None
-        self._file: Path | None = None
-        if self._engine.dialect.name == "sqlite":
-            self._file = Path(self._engine.url.database or "")
-            _own_transactions(self._engine)
-        self._metadata = sa.MetaData()
-        self._version = sa.Table(
-            "lithoscope_store",
-            self._metadata,
-            sa.Column("schema_version", sa.BigInteger, primary_key=True, autoincrement=False),
-        )
-        self._tables = _tables(self._metadata)
+        self._clock = clock
 
-    @property
-    def _name(self) -> str:
-        try:
-            return str(sa.make_url(self.url).render_as_string(hide_password=True))
-        except SQLAlchemyError:
-            return self.url
+    def close(self) -> None:
+        """Close the connections; a later use opens new ones."""
+        self.database.close()
 
-    def write(self, catalog: Catalog) -> None:
-        """Replace what the store holds by ``catalog`` in one transaction.
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def write(self, catalog: Catalog) -> list[str]:
+        """Replace the automatic catalogue by ``catalog`` in one transaction.
 
         A reader or a kill sees the old catalogue or the new one, never a mixture; writing the
-        same catalogue again changes nothing.
+        same catalogue again changes nothing. What operators decided stays (see `replace`).
+
+        Returns
+        -------
+        Ids of the events that are kept as operators left them.
 
         Raises
         ------
+        DataError
+            If an event id occurs twice.
         StorageError
             If the database cannot be written (no permission, disk full, damaged file).
         """
-        if self._file is not None and not self._file.parent.is_dir():
-            raise StorageError(f"cannot write the store {self._name}: its folder does not exist")
-        with self._transaction("write") as connection:
-            self._prepare(connection)
-            for name, frame in catalog.tables():
-                connection.execute(sa.delete(self._tables[name]))
-                for start in range(0, len(frame), _CHUNK):
-                    rows = _to_rows(frame.iloc[start : start + _CHUNK], SCHEMAS[name], start)
-                    connection.execute(sa.insert(self._tables[name]), rows)
+        with self.database.writing() as connection:
+            versions = self._versions(connection)
+            old = {name: self._read_table(connection, name) for name in SCHEMAS}
+            old["events"] = self._read_states(connection, old["events"])
+            return replace(versions, catalog, old, self._clock())
 
-    def read(self) -> Catalog:
-        """Return the catalogue, equal to the one written.
+    def add(self, name: str, frame: pd.DataFrame) -> None:
+        """Add rows of ``picks``, ``detections``, ``stations`` or ``problems``, durable on return.
 
-        Raises
-        ------
-        StorageError
-            If there is no store, it is damaged, or a newer Lithoscope wrote it.
-        """
-        return Catalog(**self._read(list(SCHEMAS)))
-
-    def table(self, name: str) -> pd.DataFrame:
-        """Return one table of the catalogue (``events``, ``picks``, ...) without the others.
+        A pick with the id of one that is there, a detection of the same station, start and model,
+        and a station of the same code and start take the place of the old row; a problem that is
+        there already is left.
 
         Raises
         ------
+        DataError
+            If the table does not fit its schema.
         StorageError
-            As `read`, or if the catalogue has no table of that name.
+            If there is no such table, or the database cannot be written.
         """
-        if name not in SCHEMAS:
-            raise StorageError(f"the store has no table '{name}'; it has {', '.join(SCHEMAS)}")
-        return self._read([name])[name]
+        with self.database.writing() as connection:
+            add_rows(self._versions(connection), name, frame)
 
-    def _read(self, names: list[str]) -> dict[str, pd.DataFrame]:
-        if self._file is not None and not self._file.is_file():
-            raise StorageError(f"cannot read the store {self._name}: no such file")
-        with self._transaction("read") as connection:
-            self._check_version(connection)
-            return {name: self._read_table(connection, name) for name in names}
+    def put_event(self, solution: Catalog, *, replaces: Sequence[str] = ()) -> Change | None:
+        """Give an event its latest automatic solution, durable on return.
 
-    def _read_table(self, connection: sa.Connection, name: str) -> pd.DataFrame:
-        table = self._tables[name]
-        present = {c["name"] for c in sa.inspect(connection).get_columns(name)}
-        known = [c for c in table.columns if c.name in present]
-        result = connection.execute(sa.select(*known).order_by(table.c.row))
-        rows = result.fetchall()
-        return _from_rows(rows, [c.name for c in known], SCHEMAS[name])
+        Parameters
+        ----------
+        solution
+            One event with its arrivals, the picks they name, and station magnitudes.
+        replaces
+            Ids of events that this one absorbs; they are cancelled with it.
 
-    def _prepare(self, connection: sa.Connection) -> None:
-        """Make the tables; those that another version laid out differently are made anew."""
-        inspector = sa.inspect(connection)
-        for table in self._metadata.sorted_tables:
-            if inspector.has_table(table.name):
-                present = [c["name"] for c in inspector.get_columns(table.name)]
-                if present != [c.name for c in table.columns]:
-                    connection.execute(sa.schema.DropTable(table))
-        self._metadata.create_all(connection)
-        found = connection.execute(sa.select(self._version.c.schema_version)).scalars().all()
-        if list(found) != [SCHEMA_VERSION]:
-            connection.execute(sa.delete(self._version))
-            connection.execute(sa.insert(self._version), [{"schema_version": SCHEMA_VERSION}])
+        Returns
+        -------
+        The change, or None if the solution equals the latest automatic one. An event that an
+        operator has judged keeps the operator's solution: the new one is its latest version in
+        the log but not the one that queries show.
 
-    def _check_version(self, connection: sa.Connection) -> None:
-        if not sa.inspect(connection).has_table(self._version.name):
-            raise StorageError(f"{self._name} is a database but holds no Lithoscope catalogue")
-        found = connection.execute(sa.select(sa.func.max(self._version.c.schema_version))).scalar()
-        if found is None or found > SCHEMA_VERSION:
-            raise StorageError(
-                f"{self._name} has schema version {found}, this Lithoscope reads up to "
-                f"{SCHEMA_VERSION}; use a newer Lithoscope"
-            )
+        Raises
+        ------
+        DataError
+            If ``solution`` is not one event with its picks.
+        StorageError
+            If the database cannot be written.
+        """
+        name = check_solution(solution)
+        tables = {part: frame for part, frame in solution.tables()}
+        used = tables["picks"]["pick_id"].isin(tables["arrivals"]["pick_id"])
+        tables["picks"] = tables["picks"][used].drop_duplicates("pick_id")
+        with self.database.writing() as connection:
+            versions = self._versions(connection)
+            change = self._put_automatic(versions, name, tables)
+            for other in replaces:
+                self._cancel(versions, other, f"merged into {name}")
+            return change
 
-    @contextmanager
-    def _transaction(self, action: str) -> Iterator[sa.Connection]:
+    def _put_automatic(
+        self, versions: Versions, name: str, tables: Mapping[str, pd.DataFrame]
+    ) -> Change | None:
+        content = to_document(tables)
+        row = versions.current(name)
+        mode, status = ("", "") if row is None else (row["evaluation_mode"], _status(row))
+        last = versions.last_automatic(name)
+        cancelled = mode == "automatic" and status == "rejected"
+        if row is not None and last is not None and last[1] == content and not cancelled:
+            return None
+        add_rows(versions, "picks", tables["picks"])
+        action: Action = "new" if row is None else "update"
+        if mode == "manual":
+            return versions.record(name, "update", _AUTOMATIC, self._clock(), content)
+        change = versions.record(name, action, _AUTOMATIC, self._clock())
+        versions.show(tables, change, _AUTOMATIC)
+        return change
+
+    def cancel_event(self, event_id: str, reason: str) -> Change | None:
+        """Take an automatic event back, durable on return; its versions stay.
+
+        Returns
+        -------
+        The change, or None if there is no such event, it is taken back already, or an operator
+        has judged it (the operator's word stands).
+        """
+        with self.database.writing() as connection:
+            return self._cancel(self._versions(connection), event_id, reason)
+
+    def _cancel(self, versions: Versions, event_id: str, reason: str) -> Change | None:
+        row = versions.current(event_id)
+        if row is None or row["evaluation_mode"] == "manual" or _status(row) == "rejected":
+            return None
+        judged = Judged("automatic", "rejected", note=reason)
+        change = versions.record(event_id, "cancel", judged, self._clock())
+        versions.judge(event_id, change, judged)
+        return change
+
+    def put_review(
+        self,
+        event_id: str,
+        judged: Judged,
+        *,
+        action: str,
+        before: Mapping[str, Any],
+        after: Mapping[str, Any],
+        comment: str = "",
+        solution: Catalog | None = None,
+        based_on: int | None = None,
+    ) -> Change:
+        """Record an operator's decision as a version and in the audit trail, in one transaction.
+
+        Parameters
+        ----------
+        judged
+            Mode and status the event has from now on, and who says so.
+        action, before, after, comment
+            What goes into the audit trail; the mappings hold what the action changed.
+        solution
+            The new solution; None keeps the one shown.
+        based_on
+            Version that the operator saw.
+
+        Raises
+        ------
+        DataError
+            If there is no such event, or it has changed since ``based_on``.
+        StorageError
+            If the database cannot be written.
+        """
+        with self.database.writing() as connection:
+            versions = self._versions(connection)
+            row = versions.current(event_id)
+            if row is None:
+                raise DataError(f"there is no event '{event_id}'")
+            if based_on is not None and based_on != row["version"]:
+                raise DataError(
+                    f"event '{event_id}' changed meanwhile (version {based_on} to "
+                    f"{row['version']}); look at it again"
+                )
+            change = versions.record(event_id, "review", judged, self._clock())
+            if solution is None:
+                versions.judge(event_id, change, judged)
+            else:
+                check_solution(solution, event_id)
+                tables = {part: frame for part, frame in solution.tables()}
+                add_rows(versions, "picks", tables["picks"])
+                versions.show(tables, change, judged)
+            trail = {
+                "sequence": change.sequence,
+                "event_id": event_id,
+                "version": change.version,
+                "made_at_ns": change.made_at_ns,
+                "username": judged.author,
+                "action": action,
+                "before": json.dumps(dict(before), default=str),
+                "after": json.dumps(dict(after), default=str),
+                "comment": comment,
+            }
+            connection.execute(sa.insert(self.layout.audit), [trail])
+            return change
+
+    def put_settings(self, text: str, attachments: Mapping[str, bytes] | None = None) -> None:
+        """Store the configuration that the catalogue is made with, and the files it rests on.
+
+        Parameters
+        ----------
+        text
+            Resolved configuration, TOML.
+        attachments
+            Contents of files that the configuration names, by that name; they replace all before.
+        """
+        documents = {"settings": text.encode()}
+        documents |= {f"attached/{n}": content for n, content in (attachments or {}).items()}
+        table = self.layout.documents
+        with self.database.writing() as connection:
+            connection.execute(sa.delete(table))
+            rows = [{"name": n, "content": content} for n, content in documents.items()]
+            connection.execute(sa.insert(table), rows)
+
+    def put_state(self, name: str, content: Any) -> None:
+        """Keep a small durable value under a name (anything that JSON can hold)."""
         try:
-            with self._engine.begin() as connection:
-                yield connection
-        except (SQLAlchemyError, OSError, ValueError) as error:
-            if isinstance(error, StorageError):
-                raise
-            raise StorageError(
-                f"cannot {action} the store {self._name}: {_reason(error)}"
-            ) from None
+            text = json.dumps(content, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise StorageError(f"state '{name}' cannot be stored as JSON: {error}") from None
+        table = self.layout.state
+        with self.database.writing() as connection:
+            connection.execute(sa.delete(table).where(table.c.name == name))
+            connection.execute(sa.insert(table), [{"name": name, "content": text}])
 
 
-def _own_transactions(engine: sa.Engine) -> None:
-    """Let SQLAlchemy, not the driver, begin transactions, so that they cover DDL too."""
-
-    @sa.event.listens_for(engine, "connect")
-    def _connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        connection.execute("PRAGMA busy_timeout = 30000")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
-
-
-def _reason(error: BaseException) -> str:
-    """Return the database's own first line, with a remedy for the common cases."""
-    text = str(getattr(error, "orig", None) or error).strip().splitlines()
-    first = text[0] if text else type(error).__name__
-    remedies = {
-        "disk is full": "free space and run again",
-        "disk full": "free space and run again",
-        "No space left": "free space and run again",
-        "readonly database": "no permission to write; choose another place",
-        "unable to open": "check the path and its permissions",
-        "not a database": "the file is damaged or something else; move it away",
-        "malformed": "the file is damaged; move it away and run again",
-        "No module named 'psycopg'": "install lithoscope[postgres]",
-    }
-    for key, remedy in remedies.items():
-        if key in first:
-            return f"{first}; {remedy}"
-    return first
-
-
-def _to_rows(frame: pd.DataFrame, schema: Schema, first_row: int) -> list[dict[str, Any]]:
-    columns: dict[str, list[Any]] = {"row": list(range(first_row, first_row + len(frame)))}
-    for column in schema.columns:
-        values = frame[column.name]
-        if column.kind == "time":
-            plain = values.astype("int64").to_numpy().astype(object)
-            plain[values.isna().to_numpy()] = None
-        elif column.kind == "float":
-            plain = values.to_numpy().astype(object)
-            plain[values.isna().to_numpy()] = None
-        else:
-            plain = values.to_numpy(object)
-        columns[_stored_name(column.name, column.kind)] = plain.tolist()
-    names = list(columns)
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _from_rows(rows: Any, names: list[str], schema: Schema) -> pd.DataFrame:
-    data = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
-    if not data:
-        return schema.empty()
-    out = {}
-    for column in schema.columns:
-        stored = _stored_name(column.name, column.kind)
-        if stored not in data:
-            continue
-        values = data[stored]
-        if column.kind == "time":
-            nat = np.iinfo("int64").min
-            whole = np.array([nat if v is None else v for v in values], "int64")
-            out[column.name] = pd.Series(pd.to_datetime(whole.view("M8[ns]"), utc=True))
-        elif column.kind == "float":
-            out[column.name] = pd.Series([np.nan if v is None else v for v in values], dtype=float)
-        else:
-            out[column.name] = pd.Series(list(values), dtype=object)
-    return schema.check(pd.DataFrame(out))
+def _status(row: sa.RowMapping) -> str:
+    return str(row["evaluation_status"])

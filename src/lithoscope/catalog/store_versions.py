@@ -1,0 +1,287 @@
+"""Versions of events: what is current, what was before, and how a change is recorded.
+
+The tables of the catalogue show the preferred solution of each event. ``versions`` has a row for
+every version ever made; it holds the solution itself, as JSON of the table columns, as soon as the
+tables of the catalogue show another one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from lithoscope.catalog.store_database import Database
+from lithoscope.catalog.store_tables import (
+    SOLUTION,
+    from_columns,
+    to_columns,
+    to_rows,
+    transposed,
+    unit_vectors,
+)
+from lithoscope.catalog.tables import SCHEMAS, Catalog
+from lithoscope.errors import DataError, StorageError
+
+Action = Literal["new", "update", "cancel", "review"]
+_IN = 500  # values in one IN; SQLite before 3.32 takes 999
+
+
+@dataclass(frozen=True)
+class Change:
+    """One entry of the log of changes.
+
+    Attributes
+    ----------
+    sequence
+        Counts the changes of the whole store without gaps; later changes have larger numbers.
+    event_id, version
+        Version of that event which the change made.
+    action
+        ``new``, ``update``, ``cancel`` (automatic), or ``review`` (by an operator).
+    made_at_ns
+        When, ns since 1970 UTC; never less than that of the change before.
+    """
+
+    sequence: int
+    event_id: str
+    version: int
+    action: Action
+    made_at_ns: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How a version is judged, by whom and why."""
+
+    evaluation_mode: str = "automatic"
+    evaluation_status: str = "preliminary"
+    author: str = ""
+    note: str = ""
+
+
+def to_document(solution: Mapping[str, Any]) -> str:
+    """Return the tables of one solution as JSON; equal solutions give equal text."""
+    parts = {}
+    for name in SOLUTION:
+        frame = solution[name]
+        if name != "events":
+            keys = ["pick_id"] if "pick_id" in frame.columns else ["station", "channel"]
+            frame = frame.sort_values(keys, kind="stable")
+        parts[name] = to_columns(frame, SCHEMAS[name])
+    return json.dumps(parts, allow_nan=False, separators=(",", ":"))
+
+
+def from_document(text: str) -> dict[str, Any]:
+    """Return the tables of a solution."""
+    parts = json.loads(text)
+    return {name: from_columns(parts.get(name, {}), SCHEMAS[name]) for name in SOLUTION}
+
+
+def chunks(values: Iterable[Any], size: int = _IN) -> Iterable[list[Any]]:
+    """Cut values into lists of a bounded length."""
+    whole = list(values)
+    return (whole[i : i + size] for i in range(0, len(whole), size))
+
+
+class Versions:
+    """Reads and writes solutions of single events inside a transaction."""
+
+    def __init__(self, database: Database, connection: sa.Connection) -> None:
+        self.database = database
+        self.layout = database.layout
+        self.connection = connection
+
+    def next_row(self, table: sa.Table, column: str = "row") -> int:
+        """Return the number after the last one; writers take turns, so it is nobody else's."""
+        last = self.connection.execute(sa.select(sa.func.max(table.c[column]))).scalar()
+        return 0 if last is None else int(last) + 1
+
+    def insert(self, name: str, columns: dict[str, list[Any]]) -> None:
+        """Append rows to a table of the catalogue."""
+        table = self.layout.catalog[name]
+        rows = to_rows(columns)
+        if rows:
+            first = self.next_row(table)
+            numbered = [{"row": first + i, **row} for i, row in enumerate(rows)]
+            self.connection.execute(sa.insert(table), numbered)
+
+    def current(self, event_id: str) -> sa.RowMapping | None:
+        """Return the row of ``events`` of an event."""
+        table = self.layout.events
+        query = sa.select(table).where(table.c.event_id == event_id)
+        return self.connection.execute(query).mappings().one_or_none()
+
+    def shown(self, event_ids: Sequence[str]) -> dict[str, Any]:
+        """Return the tables of the solutions that ``events`` shows."""
+        found = {}
+        for name in ("events", "arrivals", "station_magnitudes"):
+            found[name] = self._where(name, "event_id", event_ids)
+        ids = found["arrivals"]["pick_id"].unique()
+        found["picks"] = self._where("picks", "pick_id", ids).drop_duplicates("pick_id")
+        found["picks"] = found["picks"].reset_index(drop=True)
+        return found
+
+    def _where(self, name: str, column: str, values: Iterable[str]) -> Any:
+        table = self.layout.catalog[name]
+        names = self.database.columns(self.connection, name)
+        rows: list[Any] = []
+        for some in chunks(values):
+            query = sa.select(table.c.row, *(table.c[n] for n in names))
+            rows += self.connection.execute(query.where(table.c[column].in_(some))).all()
+        rows.sort(key=lambda row: row[0])
+        return from_columns(transposed(rows, ["row", *names]), SCHEMAS[name])
+
+    def document(self, event_id: str, version: int) -> str | None:
+        """Return the content of a version that is no longer shown, None for the one that is."""
+        versions = self.layout.versions.c
+        query = sa.select(versions.content).where(
+            versions.event_id == event_id, versions.version == version
+        )
+        found = self.connection.execute(query).one_or_none()
+        if found is None:
+            raise DataError(f"event '{event_id}' has no version {version}")
+        content: str | None = found[0]
+        return content
+
+    def last_automatic(self, event_id: str) -> tuple[int, str] | None:
+        """Return version and content of the latest automatic solution, or None."""
+        versions = self.layout.versions.c
+        query = (
+            sa.select(versions.version, versions.content)
+            .where(
+                versions.event_id == event_id,
+                versions.evaluation_mode == "automatic",
+                versions.action != "cancel",
+            )
+            .order_by(versions.version.desc())
+            .limit(1)
+        )
+        found = self.connection.execute(query).one_or_none()
+        if found is None:
+            return None
+        version, content = found
+        if content is None:
+            content = to_document(self.shown([event_id]))
+        return int(version), content
+
+    def last_automatic_tables(self, event_id: str) -> dict[str, Any] | None:
+        """Return the tables of the latest automatic solution, or None."""
+        found = self.last_automatic(event_id)
+        return None if found is None else from_document(found[1])
+
+    def last_change(self) -> tuple[int, int]:
+        """Return sequence number and time (ns) of the latest change, zeros for none."""
+        log = self.layout.versions.c
+        query = sa.select(log.sequence, log.made_at_ns).order_by(log.sequence.desc()).limit(1)
+        found = self.connection.execute(query).one_or_none()
+        return (0, 0) if found is None else (int(found[0]), int(found[1]))
+
+    def record(
+        self,
+        event_id: str,
+        action: Action,
+        judged: Judged,
+        now_ns: int,
+        content: str | None = None,
+    ) -> Change:
+        """Append a version to the log, numbered after all before it."""
+        table = self.layout.versions
+        last, last_ns = self.last_change()
+        highest = self.connection.execute(
+            sa.select(sa.func.max(table.c.version)).where(table.c.event_id == event_id)
+        ).scalar()
+        change = Change(last + 1, event_id, (highest or 0) + 1, action, max(now_ns, last_ns))
+        row = {
+            "sequence": change.sequence,
+            "event_id": event_id,
+            "version": change.version,
+            "action": action,
+            "made_at_ns": change.made_at_ns,
+            "evaluation_mode": judged.evaluation_mode,
+            "evaluation_status": judged.evaluation_status,
+            "author": judged.author,
+            "note": judged.note,
+            "content": content,
+        }
+        self.connection.execute(sa.insert(table), [row])
+        return change
+
+    def show(self, solution: Mapping[str, Any], change: Change, judged: Judged) -> None:
+        """Make a version the one that the catalogue shows; the one before goes into the log."""
+        self.put_away(change.event_id)
+        columns = to_columns(solution["events"], SCHEMAS["events"])
+        columns |= state_columns([change], [judged])
+        columns |= unit_vectors(columns["longitude"], columns["latitude"])
+        self.insert("events", columns)
+        for name in ("arrivals", "station_magnitudes"):
+            self.insert(name, to_columns(solution[name], SCHEMAS[name]))
+
+    def put_away(self, event_id: str) -> None:
+        """Keep what is shown of an event as the content of its version, and take it off."""
+        row = self.current(event_id)
+        if row is None:
+            return
+        versions = self.layout.versions
+        content = to_document(self.shown([event_id]))
+        self.connection.execute(
+            sa.update(versions)
+            .where(versions.c.event_id == event_id, versions.c.version == row["version"])
+            .values(content=content)
+        )
+        for name in ("events", "arrivals", "station_magnitudes"):
+            table = self.layout.catalog[name]
+            self.connection.execute(sa.delete(table).where(table.c.event_id == event_id))
+
+    def judge(self, event_id: str, change: Change, judged: Judged) -> None:
+        """Give the shown solution of an event a new version and judgement, nothing else."""
+        row = self.current(event_id)
+        if row is None:
+            raise StorageError(f"event '{event_id}' vanished while it was changed")
+        versions, events = self.layout.versions, self.layout.events
+        content = to_document(self.shown([event_id]))
+        self.connection.execute(
+            sa.update(versions)
+            .where(versions.c.event_id == event_id, versions.c.version == row["version"])
+            .values(content=content)
+        )
+        values = {name: v[0] for name, v in state_columns([change], [judged]).items()}
+        self.connection.execute(
+            sa.update(events).where(events.c.event_id == event_id).values(**values)
+        )
+
+
+def state_columns(changes: Sequence[Change], judged: Sequence[Judged]) -> dict[str, list[Any]]:
+    """Return the columns of ``events`` that say which version it shows."""
+    return {
+        "version": [change.version for change in changes],
+        "updated_ns": [change.made_at_ns for change in changes],
+        "evaluation_mode": [j.evaluation_mode for j in judged],
+        "evaluation_status": [j.evaluation_status for j in judged],
+    }
+
+
+def check_solution(solution: Catalog, event_id: str | None = None) -> str:
+    """Return the id of the only event of a solution.
+
+    Raises
+    ------
+    DataError
+        If there is not exactly one event, or a row belongs to another.
+    """
+    if len(solution.events) != 1:
+        raise DataError(f"a solution holds exactly one event; this one has {len(solution.events)}")
+    name = str(solution.events["event_id"].iloc[0])
+    if event_id is not None and name != event_id:
+        raise DataError(f"the solution is of event '{name}', not of '{event_id}'")
+    for table in (solution.arrivals, solution.station_magnitudes):
+        others = set(table["event_id"]) - {name}
+        if others:
+            raise DataError(f"solution of event '{name}' has rows of event '{min(others)}'")
+    missing = set(solution.arrivals["pick_id"]) - set(solution.picks["pick_id"])
+    if missing:
+        raise DataError(f"solution of event '{name}' lacks the pick '{min(missing)}'")
+    return name
