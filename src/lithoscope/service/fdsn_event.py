@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lithoscope.catalog.quakeml_write import QUAKEML_HEAD, QUAKEML_TAIL
 from lithoscope.service.fdsn import (
     NODATA,
     FdsnError,
@@ -19,7 +20,7 @@ from lithoscope.service.fdsn import (
     check_order,
 )
 from lithoscope.service.features import feature
-from lithoscope.service.quakeml import QUAKEML_HEAD, QUAKEML_TAIL, Parts, event_name
+from lithoscope.service.quakeml import Parts, event_name
 from lithoscope.service.replies import chunked
 from lithoscope.service.selection import ORDERS, Selection
 from lithoscope.service.snapshot import Snapshot

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from lithoscope.errors import LithoscopeError
-from lithoscope.service import fdsn_event
+from lithoscope.service import fdsn_dataselect, fdsn_event, fdsn_station
 from lithoscope.service.fdsn import FdsnError, Parameter, Service, error_response
 from lithoscope.service.state import State
 from lithoscope.service.work import Busy
@@ -22,7 +22,9 @@ _XML = "application/xml"
 
 def add_routes(app: FastAPI) -> None:
     """Add the three services to the application."""
-    services: list[tuple[Service, Handler]] = [(fdsn_event.SERVICE, fdsn_event.query)]
+    services: list[tuple[Service, Handler]] = [
+        (module.SERVICE, module.query) for module in (fdsn_event, fdsn_station, fdsn_dataselect)
+    ]
     for service, handler in services:
         app.include_router(_router(service, handler))
     app.include_router(_event_lists())

@@ -10,16 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lithoscope.catalog import Catalog
-from lithoscope.catalog import quakeml_write as _quakeml
-from lithoscope.catalog.quakeml_write import ID_ROOT
+from lithoscope.catalog.quakeml_write import ID_ROOT, quakeml_events
 from lithoscope.schema import EVENTS
 from lithoscope.service.cache import Cache
 from lithoscope.service.snapshot import Snapshot, text_line
 from lithoscope.service.view import StoreView
 
-QUAKEML_HEAD = getattr(_quakeml, "QUAKEML_HEAD", None) or _quakeml._HEAD
-QUAKEML_TAIL = getattr(_quakeml, "QUAKEML_TAIL", None) or _quakeml._TAIL
-quakeml_events = getattr(_quakeml, "quakeml_events", None) or _quakeml._events
 _CACHE_SIZE = 96_000_000
 _NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PREFIX = f"{ID_ROOT}event/"

@@ -59,11 +59,11 @@ class Selection:
         if self.event_ids:
             good = good & _within(events.time_ns[part], (self.start_ns, self.end_ns))
         good = good & _within(events.latitude[part], self.latitude)
-        good = good & _around(events.longitude[part], self.longitude)
+        good = good & around(events.longitude[part], self.longitude)
         good = good & _within(events.depth_km[part], self.depth_km)
         good = good & _within(events.magnitude[part], self.magnitude)
         if self.centre is not None:
-            distance = _angle(self.centre, events.longitude[part], events.latitude[part])
+            distance = angle(self.centre, events.longitude[part], events.latitude[part])
             good = good & _within(distance, self.radius_deg)
         if self.magnitude_type is not None:
             good = good & events.is_magnitude_type(self.magnitude_type)[part]
@@ -98,7 +98,7 @@ def _within(
     return good
 
 
-def _around(
+def around(
     longitude: NDArray[np.float64], limits: tuple[float | None, float | None]
 ) -> NDArray[np.bool_] | bool:
     low, high = limits
@@ -107,7 +107,7 @@ def _around(
     return _within(longitude, limits)
 
 
-def _angle(
+def angle(
     centre: tuple[float, float], longitude: NDArray[np.float64], latitude: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return degrees of the great circle by the haversine, exact for small angles too."""

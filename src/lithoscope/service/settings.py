@@ -59,6 +59,7 @@ class ServiceSettings(Settings):
     catalog: str = Field("lithoscope", description="Name of the catalogue in FDSN answers.")
     contributor: str = Field("lithoscope", description="Who contributes it.")
     poll_s: float = Field(0.5, gt=0, description="How often the store is asked for changes.")
+    refresh_s: float = Field(10.0, gt=0, description="Age of the index of growing recordings.")
     late_s: float = Field(60.0, gt=0, description="Latency above which a station is late.")
     silent_s: float = Field(600.0, gt=0, description="Latency above which it is silent.")
     limits: Limits = Limits()

@@ -18,6 +18,8 @@ from lithoscope.pipeline.settings import RunSettings, load_settings
 from lithoscope.service.settings import ServiceSettings
 from lithoscope.traveltimes import VelocityModel
 
+#: Where a watch keeps what it receives.
+SPOOL = "spool"
 _LOG = logging.getLogger("lithoscope.service")
 
 
@@ -85,9 +87,16 @@ class Source:
             return None
 
     def waveforms(self) -> list[Path]:
-        """Return the folders of recordings that are there."""
-        named = self.settings.waveforms or tuple(self.marker().get("sources", ()))
-        return [path for path in map(Path, named) if path.exists()]
+        """Return the folders of recordings that are there: as told, the spool, or the run's."""
+        named = [Path(name) for name in self.settings.waveforms]
+        if not named and self.folder is not None and (self.folder / SPOOL).is_dir():
+            named = [self.folder / SPOOL]
+        named = named or [Path(name) for name in self.marker().get("sources", ())]
+        return [path for path in named if path.exists()]
+
+    def station_codes(self) -> list[str]:
+        """Return the codes of the stations in the store."""
+        return sorted(self.store.table("stations")["station"].unique())
 
     def station_files(self) -> list[Path]:
         """Return the station files that are there."""
