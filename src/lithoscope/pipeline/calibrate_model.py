@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lithoscope import __version__
+from lithoscope.constants import NS_PER_S
 from lithoscope.errors import DataError
 from lithoscope.learning import preprocessing
 from lithoscope.learning.calibration import (
@@ -27,12 +27,20 @@ from lithoscope.learning.calibration import (
     logit,
 )
 from lithoscope.learning.cards import Input, ModelCard, Output, Size, Thresholds, Windows
-from lithoscope.learning.metrics import COMPLETE_AFTER_S, match
+from lithoscope.learning.metrics import (
+    TOLERANCES_S,
+    best_threshold,
+    inside,
+    judged_spans,
+    match,
+)
 from lithoscope.learning.models import load_model, save_model
 from lithoscope.learning.onnx_export import require_training, to_onnx
+from lithoscope.learning.splits import site
 from lithoscope.learning.training.augment import AugmentationSettings, augment
 from lithoscope.learning.training.examples import Example
 from lithoscope.picking import LearnedPicker, LearnedPickerSettings
+from lithoscope.pipeline.evaluated_scores import GRID
 from lithoscope.waveforms import Record
 
 if TYPE_CHECKING:
@@ -55,12 +63,22 @@ _START_NS = 1_500_000_000_000_000_000
 
 
 @dataclass(frozen=True)
-class Found:
-    """Picks of one phase on labelled traces: what calibration needs."""
+class Judged:
+    """A labelled trace and the picks of a model that has not seen it.
 
-    raw: NDArray[np.float64]
-    sigma_s: NDArray[np.float64]
-    residual_s: NDArray[np.float64]  # to the matched label; NaN without one
+    Attributes
+    ----------
+    example
+        The trace.
+    picks
+        PICKS down to `FLOOR`; sample 0 of the trace is at `_START_NS`.
+    original
+        False for a changed copy.
+    """
+
+    example: Example
+    picks: pd.DataFrame
+    original: bool
 
 
 def export(net: PickNet, card: ModelCard, folder: Path, settings: PickNetSettings) -> ModelCard:
@@ -124,17 +142,16 @@ def calibrate(
     """
     model = load_model(folder)
     picker = LearnedPicker(model, LearnedPickerSettings(p_threshold=FLOOR, s_threshold=FLOOR))
-    traces, picked = [], []
+    low = LearnedPickerSettings(p_threshold=FLOOR, s_threshold=FLOOR)
+    traces = []
     for place, examples in judged:
-        low = LearnedPickerSettings(p_threshold=FLOOR, s_threshold=FLOOR)
         own = picker if place == folder else LearnedPicker(load_model(place), low)
-        copies = _copies(examples, mixture, seed)
-        traces += copies
-        picked += [_picked(own, one) for one in copies]
+        traces += _picked(own, examples, mixture, seed)
     false = [picker.pick(record)[0] for record in noise]
     hours = sum(r.n_samples / r.sampling_rate_hz for r in noise) / 3600.0
-    done = [_phase(traces, picked, false, hours, k) for k in (0, 1)]
-    (p, p_level, p_rate, p_note), (s, s_level, s_rate, s_note) = done
+    (p, p_level, p_rate, p_best, p_note), (s, s_level, s_rate, s_best, s_note) = [
+        _phase(traces, false, hours, k) for k in (0, 1)
+    ]
     card = model.card.model_copy(
         update={
             "calibration": Calibration(p=p, s=s),
@@ -144,6 +161,9 @@ def calibrate(
                 event=EVENT_LEVEL,
                 false_p_per_hour=p_rate,
                 false_s_per_hour=s_rate,
+                best_p=p_best,
+                best_s=s_best,
+                best_on=_judged_on(traces, len(judged)),
             ),
             "known_failures": (*model.card.known_failures, *p_note, *s_note),
         }
@@ -151,51 +171,62 @@ def calibrate(
     return save_model(card, model.network.content, folder)
 
 
+def _judged_on(traces: Sequence[Judged], n_models: int) -> str:
+    n = sum(one.original for one in traces)
+    stations = len({site(one.example.station) for one in traces})
+    how = f"held out in {n_models} folds" if n_models > 1 else "of the validation part"
+    return f"{n} traces of {stations} stations, {how}"
+
+
 def _phase(
-    traces: Sequence[Example],
-    picked: Sequence[pd.DataFrame],
-    false: Sequence[pd.DataFrame],
-    hours: float,
-    k: int,
-) -> tuple[PhaseCalibration, float, float | None, tuple[str, ...]]:
-    """Return calibration, threshold and its rate of false picks, and what could not be done."""
+    traces: Sequence[Judged], false: Sequence[pd.DataFrame], hours: float, k: int
+) -> tuple[PhaseCalibration, float, float | None, float | None, tuple[str, ...]]:
+    """Return calibration, threshold, its rate of false picks, the best one, what failed."""
     phase = "PS"[k]
-    found = _found(traces, picked, k)
+    labels, picks = _tables(traces, k)
     try:
-        curve, sigma = _fit(found)
+        curve, sigma = _fit(picks)
     except DataError as error:
-        return PhaseCalibration(), LEVELS[k], None, (f"{phase} is not calibrated: {error}",)
+        return PhaseCalibration(), LEVELS[k], None, None, (f"{phase} is not calibrated: {error}",)
     tables = [t.loc[t["phase"] == phase, "probability"].to_numpy(float) for t in false]
     p_false = calibrated(curve, logit(np.concatenate([np.zeros(0), *tables])))
     known = hours > 0 and len(p_false) >= MIN_FALSE
     thresholds = fit_threshold(p_false, hours) if known else Curve()
     level = LEVELS[k]
     rate = float((p_false >= level).sum() / hours) if hours > 0 else None
+    picks = picks[picks["original"]].assign(
+        probability=calibrated(curve, logit(picks.loc[picks["original"], "raw"]))
+    )
+    best = best_threshold(labels, picks.reset_index(drop=True), TOLERANCES_S[0], GRID)[0]
     return (
         PhaseCalibration(probability=curve, sigma_scale=sigma, threshold=thresholds),
         level,
         rate,
+        best,
         (),
     )
 
 
-def _copies(validation: Sequence[Example], mixture: Mixture | None, seed: int) -> list[Example]:
-    """Return the traces and their changed copies."""
+def _picked(
+    picker: LearnedPicker, examples: Sequence[Example], mixture: Mixture | None, seed: int
+) -> list[Judged]:
+    """Pick the traces and their changed copies."""
     how = AugmentationSettings(
         overlay=0.0, edge=0.0, fault=0.0, noise=0.7 if mixture is not None else 0.0
     )
     out = []
-    for i, one in enumerate(validation):
-        out.append(one)
+    for i, one in enumerate(examples):
+        out.append(Judged(one, _pick(picker, one), True))
         for k in range(COPIES):
             rng = np.random.default_rng([seed, i, k])
             noise = mixture.noise(rng, one.n_samples) if mixture is not None else None
-            out.append(augment(one, rng, how, noise=noise))
+            copy = augment(one, rng, how, noise=noise)
+            copy = replace(copy, station=one.station, kind=one.kind)
+            out.append(Judged(copy, _pick(picker, copy), False))
     return out
 
 
-def _picked(picker: LearnedPicker, one: Example) -> pd.DataFrame:
-    """Return the picks of a trace, whose sample 0 is at `_START_NS`."""
+def _pick(picker: LearnedPicker, one: Example) -> pd.DataFrame:
     begin, end = one.span
     record = Record(
         "XX.TRACE..HH", _START_NS, 100.0, one.data, one.mask, ("", "", ""), np.zeros(3, bool)
@@ -203,31 +234,54 @@ def _picked(picker: LearnedPicker, one: Example) -> pd.DataFrame:
     return picker.pick(record)[0]
 
 
-def _found(traces: Sequence[Example], picked: Sequence[pd.DataFrame], phase: int) -> Found:
-    rows: list[tuple[float, float, float]] = []
-    for one, table in zip(traces, picked, strict=True):
-        labels = one.picks[(one.picks[:, 0] == phase) & (one.picks[:, 2] > 0.5), 1] / 100.0
-        hidden = one.picks[(one.picks[:, 0] == phase) & (one.picks[:, 2] <= 0.5), 1] / 100.0
-        if not len(labels):
-            continue
-        picks = table[table["phase"] == "PS"[phase]]
-        times = (picks["time"].astype("int64").to_numpy() - _START_NS) / 1e9
-        i, j = match(labels, times, RESIDUAL_S)
+def _tables(traces: Sequence[Judged], k: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the labels of the originals, and the picks of all, of one phase.
+
+    Labels: ``trace, phase, time_s``. Picks: those, ``raw`` probability, ``time_sigma_s``,
+    ``residual_s`` to the matched label (NaN without), ``judged`` and ``original``. Picks at onsets
+    that noise has hidden are neither right nor wrong and left out.
+    """
+    phase = "PS"[k]
+    labels, picks = [], []
+    for number, one in enumerate(traces):
+        known = one.example.picks
+        own = known[known[:, 2] > 0.5]
+        here = own[own[:, 0] == k, 1] / 100.0
+        hidden = known[(known[:, 0] == k) & (known[:, 2] <= 0.5), 1] / 100.0
+        table = one.picks[one.picks["phase"] == phase]
+        times = (table["time"].astype("int64").to_numpy() - _START_NS) / NS_PER_S
+        i, j = match(here, times, RESIDUAL_S)
         residual = np.full(len(times), np.nan)
-        residual[j] = times[j] - labels[i]
-        near_hidden = (np.abs(times[:, None] - hidden) < RESIDUAL_S).any(1)
-        judged = (times <= labels.max() + COMPLETE_AFTER_S) & ~near_hidden
-        values = picks[["probability", "time_sigma_s"]].to_numpy(float)
-        for r in np.flatnonzero(judged):
-            rows.append((values[r, 0], values[r, 1], residual[r]))
-    return Found(*np.array(rows, float).reshape(-1, 3).T)
+        residual[j] = times[j] - here[i]
+        named = [("PS"[int(row[0])], row[1] / 100.0) for row in own]
+        spans = judged_spans(named, phase, one.example.kind, one.example.n_samples / 100.0)
+        rows = pd.DataFrame(
+            {
+                "trace": number,
+                "phase": phase,
+                "time_s": times,
+                "raw": table["probability"].to_numpy(float),
+                "time_sigma_s": table["time_sigma_s"].to_numpy(float),
+                "residual_s": residual,
+                "judged": inside(times, spans),
+                "original": one.original,
+            }
+        )
+        picks.append(rows[~(np.abs(times[:, None] - hidden) < RESIDUAL_S).any(1)])
+        if one.original:
+            labels += [(number, phase, t) for t in here]
+    return (
+        pd.DataFrame(labels, columns=["trace", "phase", "time_s"]),
+        pd.concat(picks, ignore_index=True),
+    )
 
 
-def _fit(found: Found) -> tuple[Curve, Curve]:
-    matched = np.isfinite(found.residual_s)
-    curve = fit_probability(found.raw, matched)
-    probability = calibrated(curve, logit(found.raw[matched]))
-    return curve, fit_sigma(found.residual_s[matched], found.sigma_s[matched], probability)
+def _fit(picks: pd.DataFrame) -> tuple[Curve, Curve]:
+    judged = picks[picks["judged"]]
+    curve = fit_probability(judged["raw"], judged["residual_s"].notna())
+    hits = picks[picks["residual_s"].notna()]
+    probability = calibrated(curve, logit(hits["raw"]))
+    return curve, fit_sigma(hits["residual_s"], hits["time_sigma_s"], probability)
 
 
 def today() -> str:

@@ -146,7 +146,7 @@ def dataset_examples(dataset: WaveformDataset, teacher: Picker | None = None) ->
             for phase, sample in row["labels"]
         ]
         one = _labelled_example(record, np.array(picks, float).reshape(-1, 4), teacher)
-        out.append(replace(one, station=str(row["station"])))
+        out.append(replace(one, station=str(row["station"]), kind=str(row["kind"])))
     return out
 
 

@@ -44,6 +44,8 @@ class Example:
         Samples ``[begin, end)`` that hold data.
     station
         Station of a labelled trace, by which folds are made; empty elsewhere.
+    kind
+        Who labelled it: ``manual`` or ``auto``; empty where no dataset did.
     """
 
     data: NDArray[np.float32]
@@ -53,6 +55,7 @@ class Example:
     unknown: NDArray[np.float64] = field(default_factory=EMPTY_SPANS.copy)
     valid: tuple[int, int] | None = None
     station: str = ""
+    kind: str = ""
 
     @property
     def n_samples(self) -> int:
