@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -125,6 +125,19 @@ def encode_records(
         done += cut.n_samples
 
 
+def shifted(cut: Cut, shift_ns: int) -> Cut:
+    """Return a record with another time; the shift is rounded to microseconds."""
+    shift_ns = round(shift_ns / 1000) * 1000
+    raw = bytearray(cut.raw)
+    _put_time(raw, cut.starttime_ns + shift_ns)
+    return replace(
+        cut,
+        starttime_ns=cut.starttime_ns + shift_ns,
+        endtime_ns=cut.endtime_ns + shift_ns,
+        raw=bytes(raw),
+    )
+
+
 def to_miniseed3(raw: bytes) -> bytes:
     """Return a miniSEED 2 record as miniSEED 3: same samples, time, rate and encoding.
 
@@ -193,25 +206,28 @@ def _header(
     factor, multiplier, extra_rate = _factors(rate_hz)
     blockettes = 3 if extra_rate else 2
     offset = 128 if extra_rate else 64
-    # Tenths of milliseconds in the fixed header, the remaining -50 to 49 us in blockette 1001.
-    tenths, micros = divmod(round(starttime_ns / 1000) + 50, 100)
-    seconds, fraction = divmod(tenths, 10_000)
-    time = _EPOCH + timedelta(seconds=seconds)
     header = bytearray(offset)
     identity = f"{sequence:06d}D {station:<5}{location:<2}{channel:<3}{network:<2}"
     header[:20] = identity.encode("ascii")
-    struct.pack_into(
-        *(">HHBBBxHHhhBBBBiHH", header, 20, time.year, time.timetuple().tm_yday),
-        *(time.hour, time.minute, time.second, fraction, 0, factor, multiplier),
-        *(0, 0, 0, blockettes, 0, offset, 48),
-    )
+    fields = (0, factor, multiplier, 0, 0, 0, blockettes, 0, offset, 48)
+    struct.pack_into(">HhhBBBBiHH", header, 30, *fields)
     struct.pack_into(">HHBBBx", header, 48, 1000, 56, 0, 1, _LENGTH_EXPONENT)
     frames = (RECORD_BYTES - offset) // FRAME_BYTES
-    following = 64 if extra_rate else 0
-    struct.pack_into(">HHBbxB", header, 56, 1001, following, 100, micros - 50, frames)
+    struct.pack_into(">HHBbxB", header, 56, 1001, 64 if extra_rate else 0, 100, 0, frames)
+    _put_time(header, starttime_ns)
     if extra_rate:
         struct.pack_into(">HHfBxxx", header, 64, 100, 0, rate_hz, 0)
     return header, offset
+
+
+def _put_time(header: bytearray, starttime_ns: int) -> None:
+    """Write a time: tenths of milliseconds, and the -50 to 49 us left in blockette 1001."""
+    tenths, micros = divmod(round(starttime_ns / 1000) + 50, 100)
+    seconds, fraction = divmod(tenths, 10_000)
+    time = _EPOCH + timedelta(seconds=seconds)
+    fields = (time.year, time.timetuple().tm_yday, time.hour, time.minute, time.second, fraction)
+    struct.pack_into(">HHBBBxH", header, 20, *fields)
+    struct.pack_into("b", header, 61, micros - 50)
 
 
 def _factors(rate_hz: float) -> tuple[int, int, bool]:
