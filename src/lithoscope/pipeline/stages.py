@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from lithoscope.pipeline.prior import prior_key
 from lithoscope.pipeline.progress import Reporter
 from lithoscope.pipeline.rundir import RunDirectory, Tables, content_key
 from lithoscope.pipeline.settings import RunSettings
-from lithoscope.pipeline.tables import ordered, stack
+from lithoscope.pipeline.tables import joined, ordered, stack
 from lithoscope.pipeline.units import do_units, load_units
 from lithoscope.schema import (
     ARRIVALS,
@@ -40,6 +40,8 @@ from lithoscope.traveltimes import VelocityModel
 from lithoscope.waveforms import Archive, Record, read_records
 
 DAY_NS = 86_400 * NS_PER_S
+# A unit is read and picked in blocks of this length: they bound memory and change no pick.
+BLOCK_NS = 3 * 3600 * NS_PER_S
 # Candidates are located and measured in groups: small enough to lose little work in a kill, large
 # enough to pay for what each group needs (travel-time tables to locate, files to measure).
 LOCATED_A_UNIT = 500
@@ -124,28 +126,41 @@ def _pick_unit(shared: Any, unit: PickUnit) -> Tables:
     archive, channels, settings = shared
     picker = make_picker(settings.picking)
     margin = round(picker.context_s * NS_PER_S)
-    records, problems = read_records(
-        archive,
-        unit.station,
-        unit.start_ns - margin,
-        unit.end_ns + margin,
-        channels=channels,
-        settings=settings.waveforms,
-    )
-    picks, detections, unusable = [], [], []
-    for record in records:
-        reason = picker.unusable(record)
-        if reason is not None:
-            unusable.append(_unusable_row(record, reason))
-            continue
-        found, heard = picker.pick(record)
-        picks.append(_within(found, "time", unit))
-        detections.append(_within(heard, "starttime", unit))
+    picks, detections, problems = [], [], []
+    for block in _blocks(unit, *archive.span_ns(unit.station)):
+        records, found = read_records(
+            archive,
+            unit.station,
+            block.start_ns - margin,
+            block.end_ns + margin,
+            channels=channels,
+            settings=settings.waveforms,
+        )
+        problems.append(found)
+        while records:  # each is let go once it is picked
+            record = records.pop(0)
+            if record.endtime_ns < block.start_ns or record.starttime_ns >= block.end_ns:
+                continue
+            reason = picker.unusable(record)
+            if reason is not None:
+                problems.append(PROBLEMS.table([_unusable_row(record, reason)]))
+                continue
+            onsets, heard = picker.pick(record)
+            picks.append(_within(onsets, "time", block))
+            detections.append(_within(heard, "starttime", block))
     return {
         "picks": stack(picks, PICKS),
         "detections": stack(detections, DETECTIONS),
-        "problems": stack([problems, PROBLEMS.table(unusable)], PROBLEMS),
+        "problems": joined(stack(problems, PROBLEMS)),
     }
+
+
+def _blocks(unit: PickUnit, first_ns: int, last_ns: int) -> Iterator[PickUnit]:
+    """Cut a unit at multiples of `BLOCK_NS`; blocks without data are left out."""
+    for start in range(unit.start_ns, unit.end_ns, BLOCK_NS):
+        end = min(start + BLOCK_NS, unit.end_ns)
+        if start <= last_ns and end > first_ns:
+            yield PickUnit(unit.station, start, end)
 
 
 def _unusable_row(record: Record, reason: str) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from typing import Any
 
 import pandas as pd
 
@@ -19,6 +20,25 @@ def stack(tables: Iterable[pd.DataFrame], schema: Schema) -> pd.DataFrame:
 def stack_problems(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Return all PROBLEMS, each once."""
     return stack(tables, PROBLEMS).drop_duplicates(ignore_index=True)
+
+
+def joined(problems: pd.DataFrame) -> pd.DataFrame:
+    """Return PROBLEMS in which rows that say the same of overlapping times are one.
+
+    What was read in overlapping pieces (a dead component, say) is so told once.
+    """
+    rows: list[dict[Hashable, Any]] = []
+    last: dict[tuple[Any, ...], dict[Hashable, Any]] = {}
+    for row in problems.to_dict("records"):
+        said = tuple(row[name] for name in ("what", "problem", "detail", "action"))
+        before = last.get(said)
+        untimed = pd.isna(row["starttime"]) and before is not None and pd.isna(before["starttime"])
+        if before is not None and (untimed or row["starttime"] <= before["endtime"]):
+            before["endtime"] = max(before["endtime"], row["endtime"])
+        else:
+            rows.append(row)
+            last[said] = row
+    return PROBLEMS.table(rows)
 
 
 def ordered(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
