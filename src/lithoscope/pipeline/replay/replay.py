@@ -26,6 +26,7 @@ from lithoscope.waveforms.seedlink.records import shifted
 
 _BATCH = 500  # packets handed over at once by the thread that reads and cuts
 _BATCHES_AHEAD = 8
+_CHECK_EVERY = 200  # packets between two looks at how far clients are, without a clock
 _LOSSLESS_PART = 0.5  # of the ring that a client may lag behind in a replay without a clock
 
 
@@ -157,6 +158,7 @@ class Replay:
         self._done = threading.Event()
         self._failure: LithoscopeError | OSError | None = None
         self._position_ns = self.cutter.start_ns
+        self._until_check = 0
         self._ready: queue.Queue[list[Cut] | None] = queue.Queue(_BATCHES_AHEAD)
         self._threads: list[threading.Thread] = []
 
@@ -219,6 +221,10 @@ class Replay:
         left = None if timeout is None else max(timeout - (time.monotonic() - begin), 0.0)
         return self.server.wait_backlog(0, left)
 
+    def run_on(self) -> None:
+        """Keep serving what the ring holds until `close` (or an interrupt)."""
+        self._stop.wait()
+
     def report(self) -> ReplayReport:
         """Return what was done so far."""
         report = self._report
@@ -277,6 +283,7 @@ class Replay:
             self._position_ns = delivery.due_ns
             if delivery.cut is None:
                 server.disconnect()
+                self._until_check = 0
                 continue
             server.send(shifted(delivery.cut, shift_ns) if shift_ns else delivery.cut)
             report.n_sent += 1
@@ -292,7 +299,10 @@ class Replay:
             if left > 0:
                 return not self._stop.wait(left)
             self._report.late_s = max(self._report.late_s, round(-left, 3))
-        elif self._report.n_sent % _BATCH == 0:
+            return not self._stop.is_set()
+        self._until_check -= 1
+        if self._until_check < 0:
+            self._until_check = _CHECK_EVERY
             # Cut connections come back: nothing may leave the ring before they do.
             room = int(self.server.ring.max_bytes * _LOSSLESS_PART / 1024)
             while not self._stop.is_set() and not (

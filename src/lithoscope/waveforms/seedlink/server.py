@@ -141,9 +141,12 @@ class SeedLinkServer:
 
     def disconnect(self) -> int:
         """Cut all connections at once, as a failing network would; return how many."""
-        count = len(self.streaming())
+        count = len(self.clients)
         if self._loop is not None:
+            cut = threading.Event()
             self._loop.call_soon_threadsafe(self._abort)
+            self._loop.call_soon_threadsafe(cut.set)
+            cut.wait()
         return count
 
     def streaming(self) -> list[ServedClient]:
@@ -246,8 +249,8 @@ class SeedLinkServer:
             client.wake.set()
 
     def _abort(self) -> None:
-        for client in list(self.clients):
-            client.writer.transport.abort()
+        while self.clients:  # out of the list at once: they get nothing any more
+            self.clients.pop().writer.transport.abort()
 
 
 _NOT_IN_STREAM = ("STATIONS", "STREAMS")
