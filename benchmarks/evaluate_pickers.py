@@ -1,10 +1,12 @@
 """Measure pickers beside each other: a trained model, PhaseNet as published, the classical one.
 
     python benchmarks/evaluate_pickers.py [--model NAME] [--phasenet FILE] [--part test|validation]
-                                          [--no-noise] [--output FOLDER] [--small]
+                                          [--no-noise] [--output FOLDER] [--card] [--small]
 
-The labelled traces are split by station (seed 0). Every picker's thresholds are
-chosen by F1 within 0.1 s on the validation part; the test part is read once and chooses nothing.
+The labelled traces are split by station (seed 0). Every picker's thresholds are chosen by F1
+within 0.1 s on the training and validation parts: a model of ours that was trained on them brings
+the thresholds of its folds, in which each of these stations was held out. The test part is read
+once and chooses nothing. ``--card`` writes the scores on the model's card.
 Noise is what comes before P in traces picked by hand, and two quiet continuous recordings, where
 small events may be real, so that their rates are upper bounds. PhaseNet's weights are imported
 from a file of arrays; nothing of it is kept. ``--output`` writes page, tables, and ``results.md``
@@ -21,9 +23,10 @@ import pandas as pd
 from picker_data import FILES, _trains, folder
 
 from lithoscope.cli.evaluate import evaluation_text, save_evaluation
+from lithoscope.learning.cards import Score, read_card, write_card
 from lithoscope.learning.datasets import WaveformDataset, read_dataset
 from lithoscope.learning.model_import import import_model
-from lithoscope.learning.models import list_models
+from lithoscope.learning.models import CARD, find_model, list_models
 from lithoscope.learning.splits import split_by_station
 from lithoscope.pipeline.evaluation import Contestant, Noise, contestant, evaluate
 from lithoscope.pipeline.progress import Silent, Terminal
@@ -42,7 +45,7 @@ def contestants(model: str | None, phasenet: Path, scratch: Path) -> list[Contes
     """Return our model (if there is one), PhaseNet (if its weights are there), the classical."""
     packaged = [m.name for m in list_models() if m.packaged and m.card is not None]
     ours = model or (packaged[0] if packaged else None)
-    found = [contestant(ours)] if ours else []
+    found = [contestant(ours, settled=True)] if ours else []
     if phasenet.exists():
         _, place = import_model(phasenet, name="PhaseNet", folder=scratch)
         found.append(contestant(str(place)))
@@ -103,6 +106,27 @@ def markdown(scores: pd.DataFrame, differences: pd.DataFrame, costs: pd.DataFram
     return "\n".join([*lines, "", f"CPU s a station-day on traces this short: {', '.join(times)}."])
 
 
+def write_scores(folder: Path, scores: pd.DataFrame, part: str) -> None:
+    """Write the first model's scores on all records, and F1 by source, on its card."""
+    rows = scores[(scores["model"] == scores["model"].iloc[0]) & scores["value"].notna()]
+    by_source = (rows["by"] == "source") & (rows["measure"] == "f1") & (rows["tolerance_s"] == 0.1)
+    kept = [
+        Score(
+            dataset=f"{part}, {row['of'] or 'all sources'}",
+            phase=row["phase"],
+            measure=row["measure"],
+            tolerance_s=row["tolerance_s"] if row["tolerance_s"] > 0 else None,
+            value=float(f"{row['value']:.4f}"),
+            low=float(f"{row['low']:.4f}"),
+            high=float(f"{row['high']:.4f}"),
+            n=int(row["n"]),
+        )
+        for row in rows[(rows["by"] == "all") | by_source].to_dict("records")
+    ]
+    card = read_card(folder / CARD)
+    write_card(card.model_copy(update={"scores": tuple(kept)}), folder / CARD)
+
+
 def _cell(rows: pd.DataFrame) -> str:
     if rows.empty:
         return ""
@@ -121,13 +145,14 @@ def main() -> None:
     default = folder().parent / "peers" / "phasenet_190703.npz"
     parser.add_argument("--phasenet", type=Path, default=default)
     parser.add_argument("--part", choices=("test", "validation"), default="test")
+    parser.add_argument("--card", action="store_true", help="write the scores on the card")
     parser.add_argument("--no-noise", action="store_true", help="no continuous recordings")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--small", action="store_true", help="few traces, no noise recordings")
     options = parser.parse_args()
     data = read_dataset(folder()).without_bad_waveforms()
     data = data.with_split(split_by_station(data.metadata, SEED))
-    part, validation = data.part(options.part), data.part("validation")
+    part, validation = data.part(options.part), data.part("train+validation")
     if options.small:
         part, validation = (d.subset(range(0, len(d), 12)) for d in (part, validation))
     with tempfile.TemporaryDirectory() as scratch:
@@ -148,6 +173,8 @@ def main() -> None:
         save_evaluation(result, options.output, title=f"Pickers on the {options.part} part")
         text = markdown(result.scores, result.differences, result.costs)
         (options.output / "results.md").write_text(text + "\n", encoding="utf-8")
+    if options.card and options.model:
+        write_scores(find_model(options.model), result.scores, f"{options.part} part")
 
 
 if __name__ == "__main__":

@@ -160,6 +160,16 @@ def test_thresholds_come_from_validation_data_alone(dataset: WaveformDataset) ->
     assert curve["false_per_hour"].iloc[-1] == 0
 
 
+def test_settled_thresholds_are_kept(dataset: WaveformDataset) -> None:
+    """They were chosen before the model saw the data that would choose others."""
+    picker = Oracle(0.02, 0.0, seed=4)
+    one = Contestant("a", picker, {"P": 0.95, "S": 0.5}, settled="folds")
+    result = evaluate([one], dataset, validation=dataset, n_samples=10)
+    assert set(result.thresholds["rule"]) == {"by F1 within 0.1 s on folds"}
+    recall = result.scores.query("by == 'all' and measure == 'recall' and tolerance_s == 0.5")
+    assert recall.set_index("phase")["value"].round(2).to_dict() == {"P": 0.0, "S": 1.0}
+
+
 def test_tables_page_and_text(tmp_path: Path, result: Evaluation) -> None:
     save_evaluation(result, tmp_path, title="made")
     values = json.loads((tmp_path / "evaluation.json").read_text())

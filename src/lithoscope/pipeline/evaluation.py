@@ -51,11 +51,15 @@ class Contestant:
         Made with thresholds at `FLOOR`.
     thresholds
         Its own thresholds by phase, for use where none are chosen on validation data.
+    settled
+        What thresholds were chosen on already, by F1 as here, before the model saw those data;
+        then no others are chosen. Empty otherwise.
     """
 
     name: str
     picker: Picker
     thresholds: Mapping[str, float]
+    settled: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,13 +105,16 @@ class Evaluation:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "notes"}
 
 
-def contestant(choice: str) -> Contestant:
+def contestant(choice: str, *, settled: bool = False) -> Contestant:
     """Return the picker that a user names, with thresholds at `FLOOR`.
 
     Parameters
     ----------
     choice
         ``classical``, the name of a model, or a model's folder.
+    settled
+        Take the thresholds of best F1 from the model's card if it has them: for validation data
+        that the model has been trained on since they were chosen.
 
     Raises
     ------
@@ -124,6 +131,10 @@ def contestant(choice: str) -> Contestant:
     settings = LearnedPickerSettings(p_threshold=FLOOR, s_threshold=FLOOR)
     picker = trained_picker(choice, settings)
     card = picker.model.card
+    best = card.thresholds.best_p, card.thresholds.best_s
+    if settled and None not in best:
+        found = {"P": float(best[0] or 0.0), "S": float(best[1] or 0.0)}
+        return Contestant(card.name, picker, found, card.thresholds.best_on)
     return Contestant(card.name, picker, {"P": card.thresholds.p, "S": card.thresholds.s})
 
 
@@ -194,7 +205,9 @@ def _run(
     reporter: Reporter,
 ) -> tuple[Result, pd.DataFrame]:
     thresholds, rule = dict(one.thresholds), "its own"
-    if validation is not None:
+    if one.settled:
+        rule = f"by F1 within 0.1 s on {one.settled}"
+    elif validation is not None:
         basis = truth(validation)
         with reporter.track(f"{one.name}: validation traces", len(validation)) as step:
             found = pick_dataset(one.picker, validation, basis, step=step)
