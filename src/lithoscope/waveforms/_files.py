@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,15 @@ from obspy.core.util.base import ENTRY_POINTS
 
 from lithoscope.errors import DataError
 from lithoscope.waveforms.obspy_errors import READ_ERRORS, first_line
+from lithoscope.waveforms.remote import (
+    RemoteFile,
+    cached_text,
+    canonical,
+    is_url,
+    keep_text,
+    list_objects,
+    local_copy,
+)
 
 # ObsPy unpickles any file that names its Stream class, also inside gz, zip and tar files, and a
 # pickle can run code. Without this reader no file of an untrusted folder is ever unpickled.
@@ -26,15 +36,17 @@ ENTRY_POINTS["waveform"].pop("PICKLE", None)
 class FileHeader:
     """Headers of one file: its format, a hash of its bytes, one entry a trace, complaints."""
 
-    path: Path
+    path: Path | RemoteFile
     format: str
     digest: str
     traces: tuple[tuple[str, int, float, int], ...]  # channel, start_ns, rate_hz, n_samples
     complaints: tuple[str, ...]
 
 
-def list_files(sources: Path | str | Sequence[Path | str]) -> list[Path]:
+def list_files(sources: Path | str | Sequence[Path | str]) -> list[Path | RemoteFile]:
     """Return every file under the sources, sorted, each once; hidden files are left out.
+
+    A source may be a URL of a store (see `lithoscope.waveforms.remote`).
 
     Raises
     ------
@@ -42,8 +54,12 @@ def list_files(sources: Path | str | Sequence[Path | str]) -> list[Path]:
         If a source does not exist.
     """
     given = [sources] if isinstance(sources, str | Path) else list(sources)
-    found: set[Path] = set()
-    for source in map(Path, given):
+    found: set[Path | RemoteFile] = set()
+    for name in given:
+        if is_url(name):
+            found.update(list_objects(str(name)))
+            continue
+        source = Path(name) if "://" not in str(name) else Path(canonical(name))
         if source.is_dir():
             found.update(
                 p
@@ -57,10 +73,10 @@ def list_files(sources: Path | str | Sequence[Path | str]) -> list[Path]:
             if not matches:
                 raise DataError(f"{source}: no such file or folder; check the path of the data")
             found.update(p for p in matches if p.is_file())
-    return sorted(found)
+    return sorted(found, key=str)
 
 
-def read_header(path: Path) -> FileHeader:
+def read_header(path: Path | RemoteFile) -> FileHeader:
     """Read the headers of one file.
 
     Raises
@@ -68,6 +84,31 @@ def read_header(path: Path) -> FileHeader:
     DataError
         If no ObsPy reader makes waveforms of it (the reason is the text).
     """
+    if not isinstance(path, RemoteFile):
+        return _read_local_header(path)
+    kept = cached_text(path, "headers")
+    if kept is None:
+        kept = _header_text(path)
+        keep_text(path, "headers", kept)
+    content = json.loads(kept)
+    if "unreadable" in content:
+        raise DataError(content["unreadable"])
+    traces = tuple(tuple(trace) for trace in content["traces"])
+    return FileHeader(path, content["format"], content["digest"], traces, content["complaints"])
+
+
+def _header_text(file: RemoteFile) -> str:
+    """Return the headers of an object as JSON; a foreign file's too, so it is fetched once."""
+    with local_copy(file) as copy:
+        try:
+            header = _read_local_header(copy)
+        except DataError as error:
+            return json.dumps({"unreadable": str(error).replace(str(copy), file.name)})
+    names = ("format", "digest", "traces", "complaints")
+    return json.dumps({name: getattr(header, name) for name in names})
+
+
+def _read_local_header(path: Path) -> FileHeader:
     digest, start = _hash(path)
     if start is None:
         raise DataError("empty file")

@@ -23,6 +23,7 @@ from lithoscope.waveforms.record import (
     offset_ns,
     sample_at_or_after,
 )
+from lithoscope.waveforms.remote import local_copy
 
 # Overlapping data are compared this long before one piece takes over from another.
 SEAM_S = 10.0
@@ -117,16 +118,17 @@ def _read_file(
     if end_ns < max(s.run.time_ns(p.stop) for s, p in pieces):
         last_ns = end_ns + margin
         options["endtime"] = UTCDateTime(ns=last_ns)
-    if form == "MSEED" and len(pieces) == 1 and np.isinf([first_ns, last_ns]).all():
-        want, piece = pieces[0]
-        long = read_long(Path(path), want.run.channel, want.run.rate_hz, piece)
-        if long is not None:
-            return [(want, _Part(piece, piece.first, *long))]
-    try:
-        stream, complaints = read_quietly(Path(path), **options)
-    except DataError as error:
-        problems.append(_problem(Path(path).name, "unreadable", str(error), "treated as a gap"))
-        return []
+    with local_copy(path) as copy:
+        if form == "MSEED" and len(pieces) == 1 and np.isinf([first_ns, last_ns]).all():
+            want, piece = pieces[0]
+            long = read_long(copy, want.run.channel, want.run.rate_hz, piece)
+            if long is not None:
+                return [(want, _Part(piece, piece.first, *long))]
+        try:
+            stream, complaints = read_quietly(copy, **options)
+        except DataError as error:
+            problems.append(_problem(Path(path).name, "unreadable", str(error), "treated as a gap"))
+            return []
     problems += [_problem(Path(path).name, "damaged", text, "used as read") for text in complaints]
     free = list(pieces)
     out = []

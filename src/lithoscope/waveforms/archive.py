@@ -19,6 +19,7 @@ from lithoscope.schema import PROBLEMS
 from lithoscope.waveforms._files import FileHeader, list_files, read_header
 from lithoscope.waveforms._runs import plan_runs
 from lithoscope.waveforms.record import offset_ns
+from lithoscope.waveforms.remote import RemoteFile
 from lithoscope.waveforms.settings import WaveformSettings
 
 COMPONENTS = "ZNE123RT"
@@ -108,6 +109,8 @@ def index_archive(
 ) -> Archive:
     """Index every waveform file under ``sources`` by its headers.
 
+    A source is a path, or a URL of a store that fsspec reads (`lithoscope.waveforms.remote`).
+
     Files may be in any format that ObsPy reads, in any order and folder structure (an SDS
     archive is a folder like any other). Files that hold no waveforms are listed, not fatal; a
     file with the same bytes as another is used once. Each file is read once, for its headers
@@ -134,7 +137,7 @@ def index_archive(
     if not files:
         raise DataError(f"no files found in {where}; give a folder with waveform files")
     headers: list[FileHeader] = []
-    foreign: list[tuple[Path, str]] = []
+    foreign: list[tuple[Path | RemoteFile, str]] = []
     for number, path in enumerate(files):
         try:
             headers.append(read_header(path))
@@ -198,7 +201,7 @@ _WAVEFORM_SUFFIXES = {
 }
 
 
-def _foreign_rows(foreign: list[tuple[Path, str]]) -> list[dict[str, Any]]:
+def _foreign_rows(foreign: list[tuple[Path | RemoteFile, str]]) -> list[dict[str, Any]]:
     """List unreadable files: each that should have been waveforms, the others by suffix."""
     rows, other = [], Counter[str]()
     for path, reason in foreign:
