@@ -16,6 +16,7 @@ import pandas as pd
 from obspy.core import inventory as fdsn
 
 from lithoscope.catalog import Catalog, Store
+from lithoscope.pipeline.relocate import keep_settings
 from lithoscope.pipeline.run import STORE_NAME
 from lithoscope.pipeline.rundir import MARKER
 from lithoscope.pipeline.settings import RunSettings, render_toml
@@ -48,7 +49,9 @@ def make_run(folder: Path, n_events: int = 6) -> Path:
         "stations": [str(folder / "stations.xml")],
     }
     (run / MARKER).write_text(json.dumps(marker))
-    Store(run / STORE_NAME).write(make_catalog(n_events))
+    with Store(run / STORE_NAME) as store:
+        store.write(make_catalog(n_events))
+        keep_settings(store, RunSettings())
     return run
 
 
@@ -219,7 +222,7 @@ def serving(settings: ServiceSettings) -> Iterator[str]:
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
         # The socket listens already: the first answer comes when the server is up.
-        httpx.get(f"{address}/fdsnws/event/1/version", timeout=60).raise_for_status()
+        get(address, "/fdsnws/event/1/version").raise_for_status()
         yield address
     finally:
         server.should_exit = True
@@ -227,6 +230,10 @@ def serving(settings: ServiceSettings) -> Iterator[str]:
         listener.close()
 
 
+# One client without certificates: reading those for every request costs more than the request.
+CLIENT = httpx.Client(verify=False, timeout=60)
+
+
 def get(address: str, path: str, **options: Any) -> httpx.Response:
     """Return the answer to a GET."""
-    return httpx.get(address + path, timeout=60, **options)
+    return CLIENT.get(address + path, **options)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
-from lithoscope.errors import DataError
 from lithoscope.service.auth import reviewer
 from lithoscope.service.errors import PROBLEMS
 from lithoscope.service.features import json_rows
@@ -38,10 +37,7 @@ _SCHEME = [Depends(HTTPBearer(auto_error=False))]
 async def post_review(request: Request, event_id: str, review: ReviewRequest, owner: Owner) -> Any:
     """Accept, reject, retype or comment an event, or move or remove a pick; relocates at once."""
     state: State = request.app.state.lithoscope
-    try:
-        change = await state.workers.run(decide, state, event_id, review, owner)
-    except DataError as error:
-        raise HTTPException(409, str(error)) from None
+    change = await state.workers.run(decide, state, event_id, review, owner)
     await state.feed.look()
     return {
         "sequence": change.sequence,

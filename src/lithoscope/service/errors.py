@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
@@ -16,6 +17,8 @@ from lithoscope.service.models import Problem
 from lithoscope.service.work import Busy
 
 _LOG = logging.getLogger("lithoscope.service")
+# A path begins with a slash or a scheme; the slashes in a pick's id follow a letter.
+_PATH = re.compile(r"(?:[a-z+]+:/|(?<![\w.]))/[^\s'\";,)]+")
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
@@ -27,6 +30,11 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         503: "Too much to do at the moment",
     }.items()
 }
+
+
+def without_paths(text: str) -> str:
+    """Return a message of ours without names of files on this machine."""
+    return _PATH.sub("...", text)
 
 
 def too_much(asked: int, most: int) -> HTTPException:

@@ -308,6 +308,9 @@ class ReviewRequest(BaseModel):
     event_type: str = Field("", max_length=100)
     pick_id: str = Field("", max_length=500)
     time: TimeText | None = Field(None, description="new time of the pick")
+    version: int | None = Field(
+        None, ge=1, le=10**9, description="version that was looked at; refused if it has changed"
+    )
 
 
 class Reviewed(Answer):

@@ -12,6 +12,7 @@ from typing import Any
 from lithoscope.catalog import Store
 from lithoscope.errors import DataError, LithoscopeError
 from lithoscope.files import storage_error
+from lithoscope.pipeline.relocate import Relocator
 from lithoscope.pipeline.run import STORE_NAME, velocity_model
 from lithoscope.pipeline.rundir import MARKER
 from lithoscope.pipeline.settings import RunSettings, load_settings
@@ -62,13 +63,15 @@ class Source:
 
     @cached_property
     def _found_settings(self) -> RunSettings | None:
-        if self.folder is None or not (self.folder / "config.toml").is_file():
-            return None
         try:
-            return load_settings(self.folder / "config.toml")
+            if self.folder is not None and (self.folder / "config.toml").is_file():
+                return load_settings(self.folder / "config.toml")
+            text = self.store.settings()
+            if text is not None:
+                return Relocator.of(self.store).settings
         except LithoscopeError as error:  # a run of another version can still be looked at
             _LOG.warning("the configuration of the run is not used: %s", error)
-            return None
+        return None
 
     @cached_property
     def run_settings(self) -> RunSettings:
@@ -78,13 +81,14 @@ class Source:
     @cached_property
     def model(self) -> VelocityModel | None:
         """The velocity model of the run, None if it is not known or no longer there."""
-        if self._found_settings is None:
-            return None
         try:
-            return velocity_model(self._found_settings.model)
+            if self.store.settings() is not None:
+                return Relocator.of(self.store).model
+            if self._found_settings is not None:
+                return velocity_model(self._found_settings.model)
         except LithoscopeError as error:
             _LOG.warning("no predicted arrivals: %s", error)
-            return None
+        return None
 
     def waveforms(self) -> list[Path]:
         """Return the folders of recordings that are there: as told, the spool, or the run's."""

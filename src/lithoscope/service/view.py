@@ -12,6 +12,7 @@ import pandas as pd
 from lithoscope.catalog import Catalog, Change, EventQuery, Store
 from lithoscope.catalog.store_query import STATUSES
 from lithoscope.errors import LithoscopeError
+from lithoscope.pipeline.relocate import posterior_samples
 
 _ARRIVALS = ["event_id", "time", "phase", "residual_s", "weight", "distance_km"]
 
@@ -80,10 +81,6 @@ class StoreView:
 
     def samples(self, event_id: str, n: int) -> np.ndarray | None:
         """Return draws of longitude, latitude, depth and time offset; None if there are none."""
-        try:
-            from lithoscope.pipeline.relocate import posterior_samples  # type: ignore[import-not-found]
-        except ImportError:
-            return None
         try:
             return np.asarray(posterior_samples(self._store, event_id, n=n))
         except LithoscopeError:  # picks or model of an imported catalogue are not known
