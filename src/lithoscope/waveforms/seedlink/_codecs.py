@@ -37,6 +37,15 @@ def _get(data: NDArray[np.uint8], offset: int) -> Any:
 
 
 @njit(cache=True)
+def _word(data: NDArray[np.uint8], offset: int, little: bool) -> Any:
+    value = _get(data, offset)
+    if not little:
+        return value
+    first, second = (value >> 24) | ((value >> 8) & 0xFF00), (value & 0xFF00) << 8
+    return first | second | ((value & 0xFF) << 24)
+
+
+@njit(cache=True)
 def _signed(value: Any, bits: int) -> Any:
     value &= (1 << bits) - 1
     return value - (1 << bits) if value >> (bits - 1) else value
@@ -98,32 +107,37 @@ def encode_steim2(samples: NDArray[np.int32], out: NDArray[np.uint8]) -> tuple[i
 
 
 @njit(cache=True)
-def decode_steim(data: NDArray[np.uint8], out: NDArray[np.int32], version: int) -> int:
+def decode_steim(
+    data: NDArray[np.uint8], out: NDArray[np.int32], version: int, little: bool
+) -> int:
     """Fill ``out`` from Steim frames; return the samples found, or -1 if the last one disagrees.
 
-    A result below ``out.size`` means that the frames end too early.
+    A result below ``out.size`` means that the frames end too early. ``little`` tells of frames
+    whose words (in Steim 1 also half words) have their bytes swapped, but not their 8-bit values.
     """
     n = out.size
     done = 0
     value: Any = np.int64(0)
     for frame in range(data.size // 64):
         base = frame * 64
-        codes = _get(data, base)
+        codes = _word(data, base, little)
         for word in range(3 if frame == 0 else 1, 16):
             code = (codes >> (30 - 2 * word)) & 3
             if code == 0:
                 continue
-            packed = _get(data, base + 4 * word)
+            packed = _word(data, base + 4 * word, little and code != 1)
+            if little and version == 1 and code == 2:
+                packed = ((packed & 0xFFFF) << 16) | (packed >> 16)
             count, bits = _layout(code, packed >> 30, version)
             if count == 0:
                 return done
             for k in range(count):
                 step = _signed(packed >> (bits * (count - 1 - k)), bits)
-                value = value + step if done > 0 else _signed(_get(data, base + 4), 32)
+                value = value + step if done > 0 else _signed(_word(data, base + 4, little), 32)
                 out[done] = np.int32(_signed(value, 32))
                 done += 1
                 if done == n:
-                    return done if out[n - 1] == _signed(_get(data, 8), 32) else -1
+                    return done if out[n - 1] == _signed(_word(data, 8, little), 32) else -1
     return done
 
 

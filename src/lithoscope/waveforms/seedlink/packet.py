@@ -165,7 +165,8 @@ def _samples(raw: bytes, header: Header) -> NDArray[Any]:
     code = ".".join(header.codes)
     if header.encoding in (STEIM1, STEIM2):
         out = np.empty(header.n_samples, np.int32)
-        found = decode_steim(data, out, header.encoding - 9)
+        little = header.version == 2 and header.order == "<"  # always big-endian in version 3
+        found = decode_steim(data, out, header.encoding - 9, little)
         if found != header.n_samples:
             reason = "last sample disagrees" if found < 0 else f"only {found} samples"
             raise DataError(f"{code}: damaged Steim data ({reason} of {header.n_samples})")

@@ -103,7 +103,7 @@ def encode_record(
     payload, n, encoding = _payload(samples, RECORD_BYTES - offset)
     struct.pack_into(">H", header, 30, n)
     header[52] = encoding
-    start_ns = round(starttime_ns / 1000) * 1000
+    start_ns = _micros(starttime_ns) * 1000
     end_ns = start_ns + offset_ns(n - 1, sampling_rate_hz)
     return Cut(codes, start_ns, end_ns, sampling_rate_hz, n, bytes(header) + payload)
 
@@ -127,7 +127,7 @@ def encode_records(
 
 def shifted(cut: Cut, shift_ns: int) -> Cut:
     """Return a record with another time; the shift is rounded to microseconds."""
-    shift_ns = round(shift_ns / 1000) * 1000
+    shift_ns = _micros(shift_ns) * 1000
     raw = bytearray(cut.raw)
     _put_time(raw, cut.starttime_ns + shift_ns)
     return replace(
@@ -220,9 +220,14 @@ def _header(
     return header, offset
 
 
+def _micros(time_ns: int) -> int:
+    """Return the nearest microsecond, in integers: a float does not hold ns since 1970."""
+    return (time_ns + 500) // 1000
+
+
 def _put_time(header: bytearray, starttime_ns: int) -> None:
     """Write a time: tenths of milliseconds, and the -50 to 49 us left in blockette 1001."""
-    tenths, micros = divmod(round(starttime_ns / 1000) + 50, 100)
+    tenths, micros = divmod(_micros(starttime_ns) + 50, 100)
     seconds, fraction = divmod(tenths, 10_000)
     time = _EPOCH + timedelta(seconds=seconds)
     fields = (time.year, time.timetuple().tm_yday, time.hour, time.minute, time.second, fraction)
