@@ -17,6 +17,7 @@ from lithoscope.cli import (
     demo,
     evaluate,
     export,
+    fetch,
     locate,
     magnitude,
     models,
@@ -39,6 +40,7 @@ app = typer.Typer(
 
 for _module in (
     demo,
+    fetch,
     run,
     check,
     pick,

@@ -19,7 +19,10 @@ from lithoscope.pipeline.settings import RunSettings, load_settings, parse_assig
 from lithoscope.schema import ARRIVALS, ASSIGNMENTS, EVENTS, PICKS, Schema
 
 Sources = Annotated[
-    list[Path], typer.Argument(metavar="DATA...", help="Folders or files of continuous data.")
+    list[str],
+    typer.Argument(
+        metavar="DATA...", help="Folders, files or URLs (s3:// ...) of continuous data."
+    ),
 ]
 StationFiles = Annotated[
     list[Path],

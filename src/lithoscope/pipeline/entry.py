@@ -23,10 +23,11 @@ from lithoscope.report import write_report
 from lithoscope.schema import CHANNELS, PROBLEMS, STATIONS
 from lithoscope.stations import Inventory, explain, preferred_stations, read_stations
 from lithoscope.waveforms import Archive, index_archive
+from lithoscope.waveforms.remote import is_url
 
 
 def check(
-    sources: Sequence[Path], stations: Sequence[Path], settings: RunSettings
+    sources: Sequence[Path | str], stations: Sequence[Path], settings: RunSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return what a run would use and skip: one row a station, and PROBLEMS."""
     archive, inventory = _open(sources, stations, settings)
@@ -34,7 +35,7 @@ def check(
 
 
 def pick(
-    sources: Sequence[Path],
+    sources: Sequence[Path | str],
     stations: Sequence[Path],
     settings: RunSettings,
     *,
@@ -69,7 +70,7 @@ def pick(
 
 
 def _open(
-    sources: Sequence[Path], stations: Sequence[Path], settings: RunSettings
+    sources: Sequence[Path | str], stations: Sequence[Path], settings: RunSettings
 ) -> tuple[Archive, Inventory]:
     if stations:
         return open_archive(sources, stations, settings)
@@ -116,9 +117,9 @@ def rewrite_report(path: Path, reference: Path | None = None) -> Path:
             "may not belong together; repeat `lithoscope run` to resume"
         )
     settings = load_settings(path / "config.toml")
-    sources = [Path(p) for p in marker.get("sources", [])]
+    sources = [p if is_url(p) else Path(p) for p in marker.get("sources", [])]
     stations = [Path(p) for p in marker.get("stations", [])]
-    gone = [str(p) for p in [*sources, *stations] if not p.exists()]
+    gone = [str(p) for p in [*sources, *stations] if isinstance(p, Path) and not p.exists()]
     if gone:
         raise DataError(
             f"the run was made from {', '.join(gone)}, which is no longer there; put it back to "

@@ -45,6 +45,7 @@ from lithoscope.schema import PROBLEMS
 from lithoscope.stations import Inventory, preferred_stations, read_stations
 from lithoscope.traveltimes import VelocityModel, builtin_model, read_velocity_model
 from lithoscope.waveforms import Archive, index_archive
+from lithoscope.waveforms.remote import canonical
 
 STORE_NAME = "catalogue.sqlite"
 _LIBRARIES = (
@@ -70,7 +71,7 @@ class RunResult:
 
 
 def run(
-    sources: Sequence[Path],
+    sources: Sequence[Path | str],
     stations: Sequence[Path],
     output: Path,
     settings: RunSettings | None = None,
@@ -83,7 +84,7 @@ def run(
     Parameters
     ----------
     sources
-        Folders or files of continuous data.
+        Folders, files or URLs of continuous data.
     stations
         Station files (StationXML, SeisComP XML, CSV).
     output
@@ -106,7 +107,7 @@ def run(
     log = RunLog(output / LOG_NAME, reporter or Silent())
     with directory.lock():
         before = directory.read_marker()
-        names = [str(Path(s).resolve()) for s in sources]
+        names = [canonical(s) for s in sources]
         about = {
             "sources": names,
             "stations": [str(Path(s).resolve()) for s in stations],
