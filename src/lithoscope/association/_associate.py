@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ from lithoscope.association._onsets import (
     only,
     unexplained,
     with_noise_rates,
+    without,
 )
 from lithoscope.association._refine import explain, refine
 from lithoscope.association._search import search
@@ -59,6 +61,9 @@ def associate(
     stations: pd.DataFrame,
     model: VelocityModel,
     settings: AssociationSettings | None = None,
+    *,
+    span_s: tuple[float, float] | None = None,
+    explained: Collection[str] = (),
 ) -> Association:
     """Find the events that the picks were caused by, and which pick belongs to which.
 
@@ -74,6 +79,12 @@ def associate(
         Velocities by depth; the same one that the events will be located with.
     settings
         See `AssociationSettings`; everything follows from network, model and pick rates.
+    span_s
+        First and last origin time to look for, s since 1970; None for all. Picks outside still
+        tell how often stations pick.
+    explained
+        Ids of picks that belong to events outside the span: no event gets them, and they are no
+        noise.
 
     Returns
     -------
@@ -91,7 +102,9 @@ def associate(
     Notes
     -----
     The result depends on the set of picks alone, not on their order; picks further away in time
-    than ``alive_window_s`` do not change an event.
+    than ``alive_window_s`` do not change an event. Within a span it is that of all picks if those
+    of other events are named; a station's noise rate may differ a little, as the first look at
+    all picks need not have explained the same ones.
     """
     settings = settings or AssociationSettings()
     table = check_picks(picks)
@@ -100,10 +113,21 @@ def associate(
     places = STATIONS.check(stations)
     sites = find_sites(places)
     onsets = build_onsets(table, places, sites, settings)
+    if explained:
+        onsets = without(onsets, explained)
     net, grid, rules = _prepare(sites, model, settings)
     spans = time_spans(net, grid, float(np.median(model.vs_km_s)))
-    found = _find(onsets, net, grid, rules, spans, settings)
+    found = _find(onsets, net, grid, rules, spans, settings, span_s)
     return _tables(onsets, sites, found)
+
+
+def longest_travel_time_s(
+    stations: pd.DataFrame, model: VelocityModel, settings: AssociationSettings | None = None
+) -> float:
+    """Return the longest travel time (s) from the region that `associate` searches to a station."""
+    settings = settings or AssociationSettings()
+    net, _, _ = _prepare(find_sites(STATIONS.check(stations)), model, settings)
+    return float(net.longest_s)
 
 
 def _prepare(
@@ -142,6 +166,7 @@ def _find(
     rules: Rules,
     spans: FloatArray,
     settings: AssociationSettings,
+    span_s: tuple[float, float] | None = None,
 ) -> _Found:
     """Search and refine in turns; from the second on noise is what the first left over.
 
@@ -154,6 +179,8 @@ def _find(
     root_s = 2.0 ** math.ceil(math.log2(2 * spans[0]))
     for turn in range(_TURNS):
         roots = root_starts(onsets.picks.time[fresh], net, root_s)
+        if span_s is not None:
+            roots = roots[(roots + root_s > span_s[0]) & (roots <= span_s[1])]
         left = only(onsets.picks, free)
         all_left = np.ones(left.time.size, dtype=np.bool_)
         new, new_ranges = search(net, grid, rules, left, all_left, roots, root_s, spans)

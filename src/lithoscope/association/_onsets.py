@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -180,6 +181,21 @@ def only(picks: Picks, kept: NDArray[np.bool_]) -> Picks:
         rate=picks.rate[kept],
         gain=picks.gain[kept],
         twin=number[picks.twin[kept]],
+    )
+
+
+def without(onsets: Onsets, names: Collection[str]) -> Onsets:
+    """Return the onsets without those of some pick ids; rates and stations stay as they are."""
+    ids = onsets.table["pick_id"].iloc[onsets.source]
+    kept = ~ids.isin(list(names)).to_numpy()
+    number = np.cumsum(kept) - 1
+    doubles = kept[onsets.double_of]
+    return replace(
+        onsets,
+        picks=only(onsets.picks, kept),
+        source=onsets.source[kept],
+        double=onsets.double[doubles],
+        double_of=number[onsets.double_of[doubles]],
     )
 
 

@@ -27,6 +27,7 @@ from lithoscope.cli import (
     run,
     serve,
     train,
+    watch,
 )
 from lithoscope.errors import ConfigError, LithoscopeError
 
@@ -56,6 +57,7 @@ for _module in (
     train,
     evaluate,
     serve,
+    watch,
 ):
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
 app.add_typer(dataset.app, name="dataset")

@@ -16,6 +16,7 @@ from lithoscope.catalog.export import Format
 from lithoscope.errors import ConfigError
 from lithoscope.location import LocationSettings
 from lithoscope.magnitude import MagnitudeSettings
+from lithoscope.pipeline.live.settings import LiveSettings
 from lithoscope.pipeline.pickers import PickingSettings, absolute_model
 from lithoscope.pipeline.prior import PriorSettings
 from lithoscope.report import ReportSettings
@@ -77,6 +78,7 @@ class RunSettings(Settings):
     output: OutputSettings = Field(OutputSettings(), description="Exports and report.")
     report: ReportSettings = Field(ReportSettings(), description="What the report draws.")
     engine: EngineSettings = Field(EngineSettings(), description="Processes.")
+    live: LiveSettings = Field(LiveSettings(), description="What only `lithoscope watch` uses.")
 
 
 _PATHS = (("model", "path"), ("prior", "map_path"), ("location", "station_terms"))
@@ -178,6 +180,8 @@ def _render_group(name: str, group: Settings) -> list[str]:
 
 
 def _render_value(value: Any) -> str:
+    if isinstance(value, Settings):
+        value = value.model_dump(exclude_none=True)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (tuple, list)):

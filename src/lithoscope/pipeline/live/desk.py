@@ -1,0 +1,345 @@
+"""From the spool to the store: picks, events, locations, magnitudes, versions, in turns."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from lithoscope.catalog import Change, Store
+from lithoscope.constants import NS_PER_S
+from lithoscope.pipeline.live.events import (
+    LiveEvent,
+    LiveEvents,
+    locate_event,
+    needs_location,
+)
+from lithoscope.pipeline.live.health import Meter, Problems
+from lithoscope.pipeline.live.measure import Bench, job_of
+from lithoscope.pipeline.live.network import Network
+from lithoscope.pipeline.live.picks import PickBoard
+from lithoscope.pipeline.live.rolling import associate_span, cut
+from lithoscope.pipeline.live.settings import LiveSettings
+from lithoscope.pipeline.live.spool import Spool
+from lithoscope.schema import EVENTS, STATION_MAGNITUDES
+
+# Of its time, the association takes at most a third while data wait.
+_REST = 2.0
+_LONGEST_REST_S = 10.0
+_MEASURED_AT_ONCE = 4
+# Beyond the end of the signal window of a magnitude: margins of the response filter.
+_MARGIN_S = 15.0
+
+
+class Desk:
+    """Works on what the spool holds.
+
+    Parameters
+    ----------
+    spool, network, board, store, bench, problems, meter
+        What it works with.
+    live
+        Settings.
+    tell
+        Called with each change of the store and the event's row (None if it is cancelled).
+    now_ns
+        Returns the newest time that the sources have sent, to measure latency against.
+    """
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        network: Network,
+        board: PickBoard,
+        store: Store,
+        bench: Bench,
+        problems: Problems,
+        meter: Meter,
+        live: LiveSettings,
+        tell: Callable[[Change, LiveEvent], None],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self.spool = spool
+        self.network = network
+        self.board = board
+        self.store = store
+        self.bench = bench
+        self.problems = problems
+        self.meter = meter
+        self.live = live
+        self.events = LiveEvents()
+        self.settled_s = -math.inf
+        self.clock_ns = 0
+        self.changed_ns: int | None = None
+        self._tell = tell
+        self._now_ns = now_ns
+        self._rest_until = 0.0
+        self._todo: dict[str, LiveEvent] = {}
+        self.pruned = False
+
+    # Picking
+
+    def edge_ns(self, station: str) -> int:
+        """Return until when the components of a station have data; one that lags long is left."""
+        ends = [c.end_ns for c in self.spool.of_station(station)]
+        newest = max(ends)
+        return min(e for e in ends if newest - e <= self.live.lazy_s * NS_PER_S)
+
+    def due(self, onsets: set[str], *, idle: bool) -> list[str]:
+        """Return the stations to pick now: those with an onset first, then the longest waiting."""
+        waiting = []
+        for station in self.network.picked:
+            if station not in self.board.stations:
+                continue
+            seconds = self.board.waiting_s(station, self.edge_ns(station))
+            if seconds <= 0:
+                continue
+            urgent = station in onsets
+            if urgent or idle or seconds >= self.live.lazy_s:
+                waiting.append((not urgent, -seconds, station))
+        return [station for _, _, station in sorted(waiting)]
+
+    def pick(self, station: str) -> None:
+        """Pick one station up to the edge of its data."""
+        edge, before = self.edge_ns(station), self.board.stations[station].picked_ns
+        with self.meter.time("pick"):
+            done = self.board.pick(station, self.spool, edge, self.network.channels(station))
+        self.problems.add(done.problems, self.clock_ns)
+        if done.changed_ns is None:
+            return
+        self.changed_ns = min(self.changed_ns or done.changed_ns, done.changed_ns)
+        fresh = self.board.stations[station].picks["time"].astype("int64")
+        for time_ns in fresh[fresh > before - 2 * NS_PER_S]:
+            self.meter.add("pick after onset (data)", (edge - int(time_ns)) / NS_PER_S)
+
+    # Events
+
+    def associate(self, *, hurry: bool) -> None:
+        """Look again at the events that changed picks can belong to."""
+        if self.changed_ns is None or not self.network.picked:
+            return
+        if hurry and time.monotonic() < self._rest_until:
+            return
+        changed_s = self.changed_ns / NS_PER_S - self.network.longest_s - 1.0
+        start = cut(self.events.solutions(), changed_s)
+        started = time.monotonic()
+        self._span((start, math.inf), sure=False)
+        self.changed_ns = None
+        cost = time.monotonic() - started
+        self.meter.add("associate", cost)
+        self._rest_until = time.monotonic() + min(_REST * cost, _LONGEST_REST_S)
+
+    def _span(self, span_s: tuple[float, float], *, sure: bool) -> None:
+        picks = self.board.table(self.network.picked)
+        settings = self.network.settings.association
+        found = associate_span(
+            picks,
+            self.network.sites,
+            self.network.model,
+            settings,
+            self.events.solutions(),
+            span_s,
+            self.network.longest_s,
+        )
+        taken = self.events.take(span_s, found, picks, sure=sure)
+        for event in taken.changed:
+            self._todo[event.event_id] = event
+        for event, into in taken.merged:
+            self._todo[into.event_id] = into
+            self._absorb(event, into)
+        for event in taken.gone:
+            self._cancel(event, "its picks are no longer explained by one event")
+
+    def locate(self, *, most: int | None = None) -> None:
+        """Locate and publish changed events, those never published first."""
+        order = sorted(self._todo.values(), key=lambda e: (bool(e.published), -e.origin_ns))
+        for event in order[:most]:
+            if needs_location(event):
+                with self.meter.time("locate"):
+                    found = locate_event(event, self.network.tools())
+                self.problems.add(found, self.clock_ns)
+            if event.events.empty:
+                self._cancel(event, "too few picks are left to locate it")
+            else:
+                self.publish(event)
+            self._todo.pop(event.event_id, None)
+
+    # Publishing
+
+    def publish(self, event: LiveEvent) -> None:
+        """Put an event into the store, if anything about it is new."""
+        first = not event.published
+        catalog = self.events.solution_of(event, self.network.settings.magnitude)
+        with self.meter.time("store"):
+            change = self.store.put_event(catalog)
+        event.published = event.located
+        event.cancelled = False
+        event.shown_magnitude = float(catalog.events["magnitude"].iloc[0])
+        if change is None:
+            return
+        event.shown = catalog.events
+        if first:
+            self._measure_latency(event)
+        self._tell(change, event)
+
+    def _measure_latency(self, event: LiveEvent) -> None:
+        p = event.picks[event.picks["phase"] == "P"]["time"].sort_values()
+        if len(p) >= 4:
+            seconds = (self._now_ns() - int(p.iloc[3].value)) / NS_PER_S
+            self.meter.add("first location (data)", seconds)
+
+    def _cancel(self, event: LiveEvent, reason: str) -> None:
+        self._todo.pop(event.event_id, None)
+        event.cancelled = True
+        self.events.by_id.pop(event.event_id, None)
+        if not event.published:
+            self.events.used.discard(event.event_id)
+            return
+        change = self.store.cancel_event(event.event_id, reason)
+        if change is not None:
+            self._tell(change, event)
+
+    def _absorb(self, event: LiveEvent, into: LiveEvent) -> None:
+        """Cancel an event whose picks another one has now."""
+        self._cancel(event, f"merged into {into.event_id}")
+
+    # Magnitudes
+
+    def begin_measuring(self, *, everything: bool = False) -> bool:
+        """Give the bench the next events whose magnitude is due; return whether there are any."""
+        if self.bench.busy:
+            return True
+        ready = [e for e in self.events.all() if self._is_due(e, everything=everything)]
+        if not ready:
+            return False
+        ready.sort(key=lambda e: (len(e.raw) > 0, -e.origin_ns))
+        some = ready[:_MEASURED_AT_ONCE]
+        span = 600 * NS_PER_S
+        some = [e for e in some if abs(e.origin_ns - some[0].origin_ns) < span]
+        keys = {e.event_id: self.events.measure_key(e) for e in some}
+        settings = self.network.settings
+        job = job_of(some, self.events, self.spool, self.network.inventory, settings)
+        self.bench.begin(job, keys)
+        return True
+
+    def _is_due(self, event: LiveEvent, *, everything: bool) -> bool:
+        if event.events.empty or event.missed or needs_location(event):
+            return False
+        if everything:
+            return event.measured != self.events.measure_key(event)
+        settings = self.network.settings.magnitude
+        far = float(event.arrivals["distance_km"].max())
+        wait_s = far / settings.end_velocity_km_s + settings.tail_s + _MARGIN_S
+        wait_s = max(wait_s, self.live.magnitude_delay_s)
+        ready = self.clock_ns - event.origin_ns >= wait_s * NS_PER_S
+        return ready and event.measured.partition("|")[0] != event.located
+
+    def end_measuring(self, *, wait: bool = False) -> bool:
+        """Take the magnitudes that the bench has finished; return whether there were any."""
+        done = self.bench.end(wait=wait)
+        if done is None:
+            return False
+        (events, magnitudes), keys = done
+        for name, key in keys.items():
+            event = self.events.by_id.get(name)
+            if event is None or event.located != key.partition("|")[0]:
+                continue
+            event.events = EVENTS.check(events[events["event_id"] == name])
+            event.raw = STATION_MAGNITUDES.check(magnitudes[magnitudes["event_id"] == name])
+            first = not event.measured
+            event.measured = key
+            if first:
+                seconds = (self._now_ns() - event.origin_ns) / NS_PER_S
+                self.meter.add("first magnitude (data)", seconds)
+            self._show_magnitude(event)
+        return True
+
+    def _show_magnitude(self, event: LiveEvent, step: float | None = None) -> None:
+        """Publish an event's magnitude if it is news."""
+        step = self.live.magnitude_step if step is None else step
+        catalog = self.events.solution_of(event, self.network.settings.magnitude)
+        now, shown = float(catalog.events["magnitude"].iloc[0]), event.shown_magnitude
+        same = math.isnan(now) and math.isnan(shown)
+        if not same and not abs(now - shown) < step:
+            self.publish(event)
+
+    # Settling
+
+    def settle(self) -> None:
+        """Associate, locate and measure once more what is older than the lateness window."""
+        settings = self.network.settings.association
+        behind_s = self.live.lateness_s + settings.rate_window_s + self.network.longest_s
+        end = cut(self.events.solutions(), self.clock_ns / NS_PER_S - behind_s)
+        if end - max(self.settled_s, 0.0) < self.live.settle_s:
+            return
+        with self.meter.time("settle"):
+            start = cut(self.events.solutions(), self.settled_s)
+            self._span((start, end), sure=True)
+            self.locate()
+        self.events.estimate_corrections(self.network.settings.magnitude)
+        for event in self.events.all():
+            if start <= event.solution.origin_s < end:
+                event.settled = True
+                if len(event.events) and len(event.raw):
+                    self._show_magnitude(event)
+        self.settled_s = end
+
+    def finish(self) -> None:
+        """Make the final solution of all that is kept: no data follow."""
+        for station in self.network.picked:
+            while station in self.board.stations and self.board.waiting_s(
+                station, last := max(c.end_ns for c in self.spool.of_station(station))
+            ):
+                self._pick_to(station, last)
+        self.board.settle()
+        if self.network.picked:
+            start = -math.inf
+            if self.pruned:
+                keep = self.live.keep_hours * 3600.0 - 3600.0
+                start = cut(self.events.solutions(), self.clock_ns / NS_PER_S - keep)
+            self._span((start, math.inf), sure=True)
+            for event in self.events.all():
+                if needs_location(event) or event.published != event.located:
+                    self._todo[event.event_id] = event
+            self.locate()
+        while self.begin_measuring(everything=True):
+            self.end_measuring(wait=True)
+        self.events.estimate_corrections(self.network.settings.magnitude)
+        for event in self.events.all():
+            event.settled = True
+            if len(event.events):
+                self.publish(event)
+
+    def _pick_to(self, station: str, edge_ns: int) -> None:
+        done = self.board.pick(station, self.spool, edge_ns, self.network.channels(station))
+        self.problems.add(done.problems, self.clock_ns)
+
+    # Keeping
+
+    def prune(self) -> None:
+        """Forget what is older than is kept."""
+        before = self.clock_ns - round(self.live.keep_hours * 3600 * NS_PER_S)
+        self.pruned = bool(self.spool.prune(before)) or self.pruned
+        self.board.prune(before)
+        self.events.prune(before)
+        late = self.clock_ns - round(self.live.lateness_s * NS_PER_S)
+        self.spool.compact(late)
+
+    def store_tables(self) -> None:
+        """Write what became final, and problems."""
+        picks, detections = self.board.newly_final()
+        for name, table in (("picks", picks), ("detections", detections)):
+            if len(table):
+                self.store.add(name, table)
+        for table in self.problems.take():
+            self.store.add("problems", table)
+
+    def summary(self) -> dict[str, Any]:
+        """Return counts for people."""
+        return {
+            "n_stations": len(self.network.picked),
+            "n_picks": sum(len(s.picks) for s in self.board.stations.values()),
+            "n_events": len(self.events.all()),
+        }

@@ -1,0 +1,490 @@
+"""`watch`: packets to a catalogue while they come."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lithoscope.catalog import Change, EventQuery, Store
+from lithoscope.constants import NS_PER_S
+from lithoscope.errors import DataError, LithoscopeError
+from lithoscope.pipeline.live.desk import Desk
+from lithoscope.pipeline.live.events import LiveEvent, restored
+from lithoscope.pipeline.live.health import (
+    ChannelSignal,
+    Meter,
+    Problems,
+    memory_mb,
+    open_files,
+)
+from lithoscope.pipeline.live.hooks import Hooks, check_hooks
+from lithoscope.pipeline.live.intake import Intake, Item, NetworkClock
+from lithoscope.pipeline.live.measure import Bench
+from lithoscope.pipeline.live.network import Network
+from lithoscope.pipeline.live.picks import PickBoard, StationPicks
+from lithoscope.pipeline.live.sources import PacketSource
+from lithoscope.pipeline.live.spool import SPOOL, Spool
+from lithoscope.pipeline.live.state import Saved, StateFiles
+from lithoscope.pipeline.pickers import make_picker
+from lithoscope.pipeline.progress import Reporter, Silent
+from lithoscope.pipeline.run import STORE_NAME, versions
+from lithoscope.pipeline.rundir import RunDirectory
+from lithoscope.pipeline.runlog import LOG_NAME, RunLog
+from lithoscope.pipeline.settings import RunSettings, absolute_paths, render_toml
+from lithoscope.pipeline.tables import stack
+from lithoscope.schema import DETECTIONS, STATION_MAGNITUDES
+from lithoscope.waveforms.archive import COMPONENTS
+from lithoscope.waveforms.seedlink import Packet
+
+# What a stage may fail with on odd data or a full disk without ending the watch.
+FAILURES = (
+    LithoscopeError,
+    ArithmeticError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+_MOST_PACKETS = 20_000
+_SAVE_S = 20.0
+_RETRY_S = 5.0
+
+
+@dataclass(frozen=True)
+class WatchResult:
+    """What a watch did until it stopped."""
+
+    path: Path
+    n_events: int
+    n_packets: int
+    health: dict[str, Any]
+
+
+def watch(
+    sources: Sequence[PacketSource],
+    stations: Sequence[Path],
+    output: Path,
+    settings: RunSettings | None = None,
+    *,
+    store: str = "",
+    until_idle_s: float | None = None,
+    stop: threading.Event | None = None,
+    reporter: Reporter | None = None,
+    on_status: Callable[[dict[str, Any]], None] | None = None,
+) -> WatchResult:
+    """Make and keep up a catalogue from data that come in, until stopped.
+
+    Parameters
+    ----------
+    sources
+        Where packets come from, see `lithoscope.pipeline.live.sources`.
+    stations
+        Station files.
+    output
+        Run directory: a new one, or one of an earlier watch, which is gone on with.
+    settings
+        Configuration; the group ``live`` is about watching.
+    store
+        URL of a database; by default the SQLite store of the run directory.
+    until_idle_s
+        Stop after this long (wall clock) without data, or when all sources have ended, and make
+        the final solution of all that is kept, as a batch run on the same data would.
+    stop
+        Stops the watch when set, as soon as what has been received is worked on; events go on
+        changing when the watch is begun again.
+    reporter
+        Receives messages.
+    on_status
+        Receives the health record every ``live.status_s`` seconds.
+
+    Raises
+    ------
+    LithoscopeError
+        If the run directory, the stations or the configuration cannot be used. Failures later on
+        are reported and retried.
+    """
+    settings = absolute_paths(settings or RunSettings())
+    check_hooks(settings.live.hooks)
+    directory = RunDirectory(output)
+    log = RunLog(output / LOG_NAME, reporter or Silent())
+    with directory.lock():
+        before = directory.read_marker()
+        if before and before.get("status") != "watching":
+            raise DataError(f"'{output}' holds a batch run; choose another --output for a watch")
+        about = {
+            "sources": [s.name for s in sources],
+            "stations": [str(Path(p).resolve()) for p in stations],
+            "versions": versions(),
+        }
+        directory.write_marker({"status": "watching", **about})
+        with log.session("watch resumed" if before else "new watch"):
+            directory.write_text("config.toml", render_toml(settings))
+            with Store(store or f"sqlite:///{(output / STORE_NAME).resolve()}") as opened:
+                engine = Watch(sources, stations, output, settings, opened, log, on_status)
+                return engine.run(stop or threading.Event(), until_idle_s)
+
+
+class Watch:
+    """The loop of `watch`; see there."""
+
+    def __init__(
+        self,
+        sources: Sequence[PacketSource],
+        stations: Sequence[Path],
+        output: Path,
+        settings: RunSettings,
+        store: Store,
+        log: RunLog,
+        on_status: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.path, self.settings, self.live, self.log = output, settings, settings.live, log
+        self.store = store
+        self.files = StateFiles(output)
+        self.marks = self.files.marks()
+        for source in sources:
+            if source.name in self.marks:
+                source.resume(self.marks[source.name])
+        self.intake = Intake(sources, self.live.queue_packets)
+        self.clock = NetworkClock()
+        self.meter, self.problems = Meter(), Problems()
+        self.hooks = Hooks(self.live.hooks, log.say)
+        self.signals: dict[str, ChannelSignal] = {}
+        self.onsets: set[str] = set()
+        self.n_packets = self.n_late = self.n_doubled = self.n_refused = 0
+        self._on_status = on_status
+        self._times = dict.fromkeys(("sync", "save", "status", "slow"), time.monotonic())
+        self._retry: dict[str, float] = {}
+        self._pending: list[Item] = []
+        picker = make_picker(settings.picking)
+        self.desk = Desk(
+            spool=Spool(output / SPOOL, self.live.segment_s),
+            network=Network(stations, settings),
+            board=PickBoard(picker, settings.waveforms),
+            store=store,
+            bench=Bench(apart=settings.engine.workers > 1),
+            problems=self.problems,
+            meter=self.meter,
+            live=self.live,
+            tell=self._tell,
+            now_ns=lambda: max(self.intake.clock.now_ns, self.clock.now_ns),
+        )
+        self._restore()
+
+    # Beginning and end
+
+    def run(self, stop: threading.Event, until_idle_s: float | None) -> WatchResult:
+        """Work until stopped, or until no data come."""
+        self.store.put_settings(render_toml(self.settings))
+        self.intake.start()
+        last = time.monotonic()
+        try:
+            while not stop.is_set():
+                came = self.turn()
+                last = time.monotonic() if came else last
+                if self.intake.done or (
+                    until_idle_s is not None and time.monotonic() - last >= until_idle_s
+                ):
+                    self.desk.finish()
+                    break
+        finally:
+            self.intake.stop()
+            self._close()
+        health = self.health()
+        return WatchResult(self.path, health["n_events"], self.n_packets, health)
+
+    def _close(self) -> None:
+        """Work on what has been received, and leave everything on the disk."""
+        while self._pending or (items := self.intake.take(_MOST_PACKETS, 0.0)):
+            self._pending = self._pending or items
+            self._retry.clear()
+            self._attempt("spool", self._receive)
+            if self._pending:  # the disk refuses: the source has them still
+                break
+        self._attempt("magnitude", self._last_magnitudes)
+        self.desk.bench.close()
+        self._sync()
+        self._save()
+        self._status()
+        self.hooks.close()
+
+    def _last_magnitudes(self) -> None:
+        self.desk.end_measuring(wait=True)
+
+    def _restore(self) -> None:
+        """Go on where an earlier process stopped, whatever stopped it."""
+        desk = self.desk
+        if desk.spool.n_repaired:
+            self.log.say(f"spool: {desk.spool.n_repaired} file(s) ended inside a record; repaired")
+        if not desk.spool.channels:
+            return
+        saved = self.files.load()
+        for channel in desk.spool.channels.values():
+            self.clock.see(channel.station, channel.end_ns)
+        # Whatever came after the state was saved began no earlier than this.
+        since = saved.clock_ns - round(self.live.lateness_s * NS_PER_S) - desk.board.reach_ns
+        for station in desk.spool.stations():
+            first = min(c.first_ns for c in desk.spool.of_station(station))
+            final = min(saved.final_ns.get(station, 0), since)
+            mine = StationPicks(max(final, first - desk.board.reach_ns))
+            times = saved.picks["time"].astype("int64")
+            mine.picks = saved.picks[(saved.picks["station"] == station) & (times < mine.final_ns)]
+            starts = saved.detections["starttime"].astype("int64")
+            mine.detections = saved.detections[
+                (saved.detections["station"] == station) & (starts < mine.final_ns)
+            ]
+            mine.stored_ns = mine.final_ns
+            mine.picked_ns = mine.final_ns
+            desk.board.stations[station] = mine
+        desk.settled_s = saved.settled_s or -math.inf
+        self._update_network()
+        self._restore_events(saved)
+        desk.changed_ns = min(s.final_ns for s in desk.board.stations.values())
+
+    def _restore_events(self, saved: Saved) -> None:
+        desk = self.desk
+        keep_ns = round(self.live.keep_hours * 3600 * NS_PER_S)
+        start = pd.Timestamp(max(self.clock.now_ns - keep_ns, 0), tz="UTC")
+        ids = list(self.store.events(EventQuery(starttime=start), ["event_id"])["event_id"])
+        for event in restored(self.store.catalog(ids)) if ids else []:
+            desk.events.by_id[event.event_id] = event
+            desk.events.used.add(event.event_id)
+            event.settled = event.solution.origin_s < desk.settled_s
+            mine = saved.magnitudes[saved.magnitudes["event_id"] == event.event_id]
+            if len(mine) and event.event_id in saved.measured:
+                event.raw = STATION_MAGNITUDES.check(mine)
+                event.measured = saved.measured[event.event_id]
+
+    # One turn
+
+    def turn(self) -> bool:
+        """Take in what has come and do what is due; return whether anything came."""
+        if not self._pending:
+            self._pending = self.intake.take(_MOST_PACKETS, self.live.turn_s)
+        items = bool(self._pending)
+        self._attempt("spool", self._receive)
+        if self._pending:  # it failed; not to be tried in a tight circle
+            time.sleep(self.live.turn_s)
+        self._attempt("stations", self._update_network)
+        desk = self.desk
+        desk.clock_ns = self.clock.now_ns
+        idle = not items or self.intake.waiting == 0
+        hurry = self.intake.waiting > 0
+        for station in desk.due(self.onsets, idle=idle and not self.onsets):
+            self._attempt(f"pick {station}", partial(desk.pick, station))
+            self.onsets.discard(station)
+        self._attempt("associate", partial(desk.associate, hurry=hurry))
+        self._attempt("locate", partial(desk.locate, most=4 if hurry else None))
+        self._attempt("magnitude", desk.end_measuring)
+        if not hurry or self._since("slow") > 2.0:
+            self._attempt("magnitude", desk.begin_measuring)
+            self._attempt("settle", desk.settle)
+            self._mark("slow")
+        self._housekeeping()
+        return items
+
+    def _housekeeping(self) -> None:
+        if self._since("sync") >= self.live.sync_s:
+            self._attempt("sync", self._sync)
+            self._mark("sync")
+        if self._since("save") >= _SAVE_S:
+            self._attempt("save", self._save)
+            self._mark("save")
+        if self._since("status") >= self.live.status_s:
+            for line in self.intake.watch(self.live.watchdog_s):
+                self._complain(line.partition(":")[0], "source silent", line)
+            self._attempt("status", self._status)
+            self._mark("status")
+
+    def _since(self, what: str) -> float:
+        return time.monotonic() - self._times[what]
+
+    def _mark(self, what: str) -> None:
+        self._times[what] = time.monotonic()
+
+    def _attempt(self, stage: str, work: Callable[[], Any]) -> None:
+        """Do a part of a turn; a failure is reported, and the part done again a while later."""
+        if time.monotonic() < self._retry.get(stage, 0.0):
+            return
+        try:
+            work()
+            self._retry.pop(stage, None)
+        except FAILURES as error:
+            self._retry[stage] = time.monotonic() + _RETRY_S
+            reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+            self._complain(stage, "stage failed", f"{type(error).__name__}: {reason}")
+
+    def _complain(self, what: str, problem: str, detail: str) -> None:
+        if self.problems.say(what, problem, detail, "tried again", self.clock.now_ns):
+            self.log.say(f"{what}: {problem}: {detail}")
+
+    # Packets
+
+    def _receive(self) -> None:
+        """Write the packets that wait to the spool, and take note of what they change."""
+        items = self._pending
+        if not items:
+            return
+        late_ns = round(self.live.lateness_s * NS_PER_S)
+        good = []
+        for item in items:
+            packet = item.packet
+            reason = self._refusal(packet)
+            if reason:
+                self.n_refused += 1
+                self.problems.say(
+                    packet.code, reason, "not for picking", "skipped", packet.starttime_ns
+                )
+            elif packet.endtime_ns < self.clock.now_ns - late_ns:
+                self.n_late += 1
+                lag_s = (self.clock.now_ns - packet.endtime_ns) / NS_PER_S
+                detail = (
+                    f"{lag_s:.0f} s behind the network; live.lateness_s = {self.live.lateness_s:g}"
+                )
+                self.problems.say(packet.code, "too late", detail, "dropped", self.clock.now_ns)
+            else:
+                good.append(packet)
+        before = self.n_packets
+        for packet in self.desk.spool.append(good):
+            self._note(packet)
+        self.n_doubled += len(good) - (self.n_packets - before)
+        now = time.monotonic()
+        for item in items:
+            name, (key, value) = self.intake.health[item.source].name, item.mark
+            self.marks.setdefault(name, {})[key] = value
+        self.meter.add("queue", now - items[0].came)
+        self._pending = []
+
+    def _note(self, packet: Packet) -> None:
+        self.n_packets += 1
+        station = packet.code[:-1]
+        self.clock.see(station, packet.endtime_ns)
+        self.desk.board.touched(station, packet.starttime_ns)
+        if self.signals.setdefault(packet.code, ChannelSignal()).add(packet):
+            self.onsets.add(station)
+
+    def _refusal(self, packet: Packet) -> str:
+        """Return why a packet can be of no use to a picker, empty if it can."""
+        settings, code = self.settings.waveforms, packet.code
+        if packet.channel[-1:] not in COMPONENTS:
+            return "component unknown"
+        if packet.sampling_rate_hz < settings.minimum_sampling_rate_hz:
+            return "sampling rate too low"
+        included = any(fnmatchcase(code, p) for p in settings.include)
+        excluded = any(fnmatchcase(code, p) for p in settings.exclude)
+        return "" if included and not excluded else "not selected"
+
+    def _update_network(self) -> None:
+        found = self.desk.network.update(self.desk.spool)
+        if found is not None:
+            self.problems.add(found, self.clock.now_ns)
+            self.log.problems(found)
+
+    # Telling and keeping
+
+    def _tell(self, change: Change, event: LiveEvent) -> None:
+        row = event.shown.iloc[0] if len(event.shown) else None
+        message: dict[str, Any] = {
+            "action": change.action,
+            "event_id": change.event_id,
+            "version": change.version,
+            "sequence": change.sequence,
+        }
+        if row is not None:
+            message["time"] = row["time"].isoformat().replace("+00:00", "Z")
+            names = ("longitude", "latitude", "depth_km", "magnitude", "magnitude_sigma")
+            message |= {n: _finite(row[n]) for n in (*names, "azimuthal_gap_deg", "rms_s")}
+            message |= {"magnitude_type": row["magnitude_type"]}
+            message |= {n: int(row[n]) for n in ("n_p", "n_s")}
+        self.hooks.tell(message)
+        size = message.get("magnitude")
+        what = "" if size is None else f" {message['magnitude_type']} {size:.1f}"
+        self.log.write(f"{change.action} {change.event_id} version {change.version}{what}")
+
+    def _sync(self) -> None:
+        self.desk.spool.sync()
+        self.files.save_marks(self.marks)
+
+    def _save(self) -> None:
+        desk = self.desk
+        desk.prune()
+        desk.store_tables()
+        boards = desk.board.stations
+        live = desk.events.all()
+        self.files.save(
+            Saved(
+                self.clock.now_ns,
+                desk.settled_s,
+                {name: mine.final_ns for name, mine in boards.items()},
+                {e.event_id: e.measured for e in live if e.measured},
+                desk.board.table(boards),
+                stack((m.detections for m in boards.values()), DETECTIONS),
+                stack((e.raw for e in live), STATION_MAGNITUDES),
+            )
+        )
+
+    def _status(self) -> None:
+        health = self.health()
+        self.store.put_state("health", health)
+        self.store.put_state("stations", self._station_states())
+        if self._on_status is not None:
+            self._on_status(health)
+
+    def health(self) -> dict[str, Any]:
+        """Return how the watch is doing."""
+        now = max(self.intake.clock.now_ns, self.clock.now_ns)
+        clock = pd.Timestamp(self.clock.now_ns, tz="UTC")
+        behind = (now - self.clock.now_ns) / NS_PER_S if self.clock.now_ns else 0.0
+        return {
+            "updated_ns": time.time_ns(),
+            "clock": f"{clock:%Y-%m-%dT%H:%M:%S}Z",
+            "clock_ns": self.clock.now_ns,
+            **self.desk.summary(),
+            "n_packets": self.n_packets,
+            "n_doubled": self.n_doubled,
+            "n_late": self.n_late,
+            "n_refused": self.n_refused,
+            "n_problems": self.problems.count,
+            "waiting_packets": self.intake.waiting,
+            "behind_s": round(behind, 1),
+            "memory_mb": round(memory_mb(), 1),
+            "open_files": open_files(),
+            "hooks": {
+                "done": self.hooks.n_done,
+                "failed": self.hooks.n_failed,
+                "dropped": self.hooks.n_dropped,
+            },
+            "sources": self.intake.about(),
+            "stages": self.meter.table(),
+        }
+
+    def _station_states(self) -> dict[str, Any]:
+        states: dict[str, Any] = {}
+        now = time.time_ns()
+        for station in self.desk.spool.stations():
+            channels = self.desk.spool.of_station(station)
+            last = max(c.end_ns for c in channels)
+            levels = [self.signals[c.code].rms for c in channels if c.code in self.signals]
+            states[station] = {
+                "last_data_ns": last,
+                "latency_s": round((self.clock.now_ns - last) / NS_PER_S, 2),
+                "n_gaps": sum(c.n_gaps for c in channels),
+                "gap_s": round(sum(c.gap_s for c in channels), 3),
+                "noise": round(max(levels), 6) if levels else None,
+                "noise_unit": "counts rms",
+                "updated_ns": now,
+            }
+        return states
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if math.isfinite(float(value)) else None

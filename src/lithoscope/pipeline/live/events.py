@@ -1,0 +1,271 @@
+"""Events of a watch: what is known of each, located and measured by the stages of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from lithoscope.catalog import Catalog
+from lithoscope.classification import classify
+from lithoscope.constants import NS_PER_S
+from lithoscope.location import Prior, StationTerms, locate
+from lithoscope.magnitude import estimate_station_corrections
+from lithoscope.magnitude.network import network_columns
+from lithoscope.magnitude.settings import MagnitudeSettings
+from lithoscope.pipeline.live.rolling import Solution
+from lithoscope.pipeline.live.tracker import arrivals_of, free_id, match
+from lithoscope.pipeline.settings import RunSettings
+from lithoscope.pipeline.tables import stack
+from lithoscope.schema import ARRIVALS, EVENTS, STATION_MAGNITUDES
+from lithoscope.traveltimes import VelocityModel
+
+# An event that one association does not find is kept until the next one agrees.
+_MISSED = 2
+_MAGNITUDE = [
+    "magnitude",
+    "magnitude_type",
+    "magnitude_sigma",
+    "n_magnitudes",
+    "magnitude_reason",
+]
+
+
+@dataclass
+class LiveEvent:
+    """One event.
+
+    ``raw`` are its station magnitudes without corrections estimated from the catalogue;
+    ``located`` and ``measured`` say what location and magnitudes were made from.
+    """
+
+    event_id: str
+    solution: Solution
+    picks: pd.DataFrame
+    events: pd.DataFrame = field(default_factory=EVENTS.empty)
+    arrivals: pd.DataFrame = field(default_factory=ARRIVALS.empty)
+    raw: pd.DataFrame = field(default_factory=STATION_MAGNITUDES.empty)
+    shown: pd.DataFrame = field(default_factory=EVENTS.empty)
+    located: str = ""
+    measured: str = ""
+    published: str = ""
+    shown_magnitude: float = float("nan")
+    missed: int = 0
+    settled: bool = False
+    cancelled: bool = False
+
+    @property
+    def origin_ns(self) -> int:
+        if len(self.events):
+            return int(self.events["time"].iloc[0].value)
+        return round(self.solution.origin_s * NS_PER_S)
+
+    @property
+    def last_arrival_ns(self) -> int:
+        return max((a[2] for a in arrivals_of(self.solution)), default=self.origin_ns)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What location needs beside picks."""
+
+    sites: pd.DataFrame
+    model: VelocityModel
+    settings: RunSettings
+    prior: Prior | None
+    terms: StationTerms | None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a new association changed."""
+
+    changed: list[LiveEvent]
+    merged: list[tuple[LiveEvent, LiveEvent]]
+    gone: list[LiveEvent]
+
+
+class LiveEvents:
+    """All events that can still change, by id."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, LiveEvent] = {}
+        self.used: set[str] = set()
+        self.corrections: dict[str, float] = {}
+
+    def all(self) -> list[LiveEvent]:
+        return [e for e in self.by_id.values() if not e.cancelled]
+
+    def solutions(self) -> list[Solution]:
+        return [e.solution for e in self.all() if not e.missed]
+
+    def take(
+        self,
+        span_s: tuple[float, float],
+        found: list[Solution],
+        picks: pd.DataFrame,
+        *,
+        sure: bool = False,
+    ) -> Taken:
+        """Put the events of an association in the place of those known in its span.
+
+        Parameters
+        ----------
+        span_s
+            Of origin times, s since 1970.
+        found
+            Events with an origin there.
+        picks
+            All picks that these are made of.
+        sure
+            Whether an event that is not found is gone for good at once.
+        """
+        known = [e for e in self.all() if span_s[0] <= e.solution.origin_s < span_s[1]]
+        # One outside the span that was missed before may be one of these.
+        known += [e for e in self.all() if e.missed and e not in known]
+        result = match([arrivals_of(e.solution) for e in known], [arrivals_of(s) for s in found])
+        rows = picks.set_index("pick_id", drop=False)
+        changed, by_solution = [], {}
+        for number, other in result.same:
+            event, solution = known[number], found[other]
+            by_solution[other] = event
+            mine = _picks_of(solution, rows)
+            event.missed = 0
+            if solution.name != event.solution.name or not mine.equals(event.picks):
+                changed.append(event)
+            event.solution, event.picks = solution, mine
+        for other in result.new:
+            solution = found[other]
+            event = LiveEvent(free_id(solution, self.used), solution, _picks_of(solution, rows))
+            self.used.add(event.event_id)
+            self.by_id[event.event_id] = by_solution[other] = event
+            changed.append(event)
+        merged = [(known[n], by_solution[o]) for n, o in result.merged]
+        gone = []
+        for number in result.gone:
+            event = known[number]
+            event.missed += 1
+            if sure or event.missed >= _MISSED:
+                gone.append(event)
+        return Taken(changed, merged, gone)
+
+    def prune(self, before_ns: int) -> None:
+        """Forget settled events before a time."""
+        for name in [n for n, e in self.by_id.items() if e.origin_ns < before_ns]:
+            del self.by_id[name]
+        if len(self.used) > 4 * len(self.by_id) + 1000:
+            self.used = set(self.by_id)
+
+    def neighbours(self, event: LiveEvent, seconds: float = 300.0) -> list[LiveEvent]:
+        """Return the other events near in time, which may disturb its amplitudes."""
+        return [
+            e
+            for e in self.all()
+            if e is not event
+            and len(e.events)
+            and abs(e.origin_ns - event.origin_ns) <= seconds * NS_PER_S
+        ]
+
+    def measure_key(self, event: LiveEvent) -> str:
+        near = sorted(f"{e.event_id}:{e.located}" for e in self.neighbours(event))
+        return "|".join([event.located, *near])
+
+    def estimate_corrections(self, settings: MagnitudeSettings) -> None:
+        """Estimate station corrections from all events that are kept, as a run does at its end."""
+        if settings.correction_events:
+            self.corrections = estimate_station_corrections(
+                stack((e.raw for e in self.all()), STATION_MAGNITUDES),
+                min_events=settings.correction_events,
+                station_sigma=settings.station_sigma,
+            )
+
+    def solution_of(self, event: LiveEvent, settings: MagnitudeSettings) -> Catalog:
+        """Return the event with its tables, station corrections applied."""
+        raw = event.raw.copy()
+        events = event.events
+        if len(raw):
+            raw["magnitude"] += raw["station"].map(self.corrections).fillna(0.0)
+            columns = network_columns(_records(raw), settings)
+            events = events.assign(**{k: [v] for k, v in columns.items()})
+        return Catalog(
+            events=classify(EVENTS.check(events)),
+            arrivals=event.arrivals,
+            picks=event.picks,
+            station_magnitudes=raw,
+        )
+
+
+def locate_event(event: LiveEvent, tools: Tools) -> pd.DataFrame:
+    """Locate an event as a run would; return PROBLEMS.
+
+    The id that the run would give it decides the random numbers; the event keeps its own.
+    """
+    settings = tools.settings.location
+    if tools.terms is None:
+        settings = settings.model_copy(update={"station_terms": "none"})
+    solution = event.solution
+    found = locate(
+        solution.assignments,
+        event.picks,
+        tools.sites,
+        tools.model,
+        settings,
+        prior=tools.prior,
+        terms=tools.terms,
+    )
+    magnitude = event.events[_MAGNITUDE] if len(event.events) else None
+    event.events = found.events.assign(event_id=event.event_id)
+    if magnitude is not None and len(event.events):
+        event.events = EVENTS.check(
+            event.events.assign(**{c: magnitude[c].to_numpy() for c in _MAGNITUDE})
+        )
+    order = ["event_id", "time", "station"]
+    event.arrivals = found.arrivals.assign(event_id=event.event_id).sort_values(
+        order, ignore_index=True
+    )
+    event.located = _located_key(event)
+    return found.problems
+
+
+def needs_location(event: LiveEvent) -> bool:
+    """Tell whether an event's picks are not those that it was located from."""
+    return event.located != _located_key(event)
+
+
+def _located_key(event: LiveEvent) -> str:
+    return f"{event.solution.name}:{_digest(event.picks)}"
+
+
+def restored(catalog: Catalog) -> list[LiveEvent]:
+    """Return the events of a store, to be gone on with."""
+    out = []
+    picks = catalog.picks.drop_duplicates("pick_id").set_index("pick_id", drop=False)
+    for row in catalog.events.itertuples():
+        name = str(row.event_id)
+        arrivals = catalog.arrivals[catalog.arrivals["event_id"] == name]
+        assignments = arrivals[["event_id", "pick_id", "residual_s"]].reset_index(drop=True)
+        ids = frozenset(assignments["pick_id"])
+        origin_s = row.time.value / NS_PER_S  # type: ignore[union-attr]
+        event = LiveEvent(name, Solution(name, origin_s, assignments, ids), picks.loc[sorted(ids)])
+        mine = catalog.events[catalog.events["event_id"] == name]
+        event.events = EVENTS.check(mine)
+        event.arrivals = ARRIVALS.check(arrivals)
+        event.picks = event.picks.reset_index(drop=True)
+        event.published = "restored"
+        event.shown_magnitude = float(event.events["magnitude"].iloc[0])
+        out.append(event)
+    return out
+
+
+def _picks_of(solution: Solution, rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.loc[sorted(solution.pick_ids)].reset_index(drop=True)
+
+
+def _digest(picks: pd.DataFrame) -> str:
+    columns = ["pick_id", "time_sigma_s", "probability"]
+    return str(pd.util.hash_pandas_object(picks[columns], index=False).sum())
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]

@@ -1,0 +1,158 @@
+"""How a watch is doing: latencies of its stages, stations, sources, problems."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lithoscope.constants import NS_PER_S
+from lithoscope.schema import PROBLEMS
+from lithoscope.waveforms.seedlink import Packet
+
+_KEPT = 2000
+# Of the running averages, s of data.
+_MEMORY_S = 60.0
+# Mean step of half a second over the running mean that counts as an onset.
+_ONSET = 2.5
+_BLOCK_S = 0.5
+# The same problem of the same thing is reported once in this time (s of data).
+_AGAIN_NS = 3600 * NS_PER_S
+
+
+class Meter:
+    """The latest latencies of each stage, s."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, deque[float]] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, stage: str, seconds: float) -> None:
+        self.values.setdefault(stage, deque(maxlen=_KEPT)).append(seconds)
+        self.counts[stage] = self.counts.get(stage, 0) + 1
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.add(stage, time.monotonic() - started)
+
+    def table(self) -> dict[str, dict[str, float]]:
+        """Return number, median, 95th percentile and largest of the latest values by stage."""
+        out = {}
+        for stage, values in self.values.items():
+            found = np.array(values)
+            out[stage] = {
+                "n": self.counts[stage],
+                "latency_s": round(float(np.median(found)), 4),
+                "p95_latency_s": round(float(np.quantile(found, 0.95)), 4),
+                "max_latency_s": round(float(found.max()), 4),
+            }
+        return out
+
+
+@dataclass
+class ChannelSignal:
+    """Running level of a channel, to see noise and onsets cheaply."""
+
+    step: float = 0.0
+    rms: float = 0.0
+    seen_s: float = 0.0
+
+    def add(self, packet: Packet) -> bool:
+        """Take a packet in; return whether an onset may be in it."""
+        samples = packet.samples.astype(np.float64)
+        duration = samples.size / packet.sampling_rate_hz
+        steps = np.abs(np.diff(samples))
+        if not steps.size:
+            return False
+        block = max(int(_BLOCK_S * packet.sampling_rate_hz), 1)
+        means = np.add.reduceat(steps, np.arange(0, steps.size, block))
+        means /= np.diff(np.append(np.arange(0, steps.size, block), steps.size))
+        onset = self.seen_s > 5.0 and bool(means.max() > _ONSET * self.step)
+        weight = duration / (min(self.seen_s, _MEMORY_S) + duration)
+        # An event must not hide the next one, so that a loud packet counts for little.
+        quiet = min(float(means.mean()), 3.0 * self.step) if self.seen_s > 5.0 else means.mean()
+        self.step += weight * (float(quiet) - self.step)
+        self.rms += weight * (float(samples.std()) - self.rms)
+        self.seen_s += duration
+        return onset
+
+
+@dataclass
+class Problems:
+    """PROBLEMS to be stored, the same ones not over and over."""
+
+    rows: list[pd.DataFrame] = field(default_factory=list)
+    count: int = 0
+    _said: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def add(self, table: pd.DataFrame, clock_ns: int) -> pd.DataFrame:
+        """Take in what has not been said for an hour; return it."""
+        if table.empty:
+            return table
+        keys = list(zip(table["what"], table["problem"], strict=True))
+        fresh = [clock_ns - self._said.get(k, -_AGAIN_NS) >= _AGAIN_NS for k in keys]
+        for key, new in zip(keys, fresh, strict=True):
+            if new:
+                self._said[key] = clock_ns
+        if len(self._said) > 10_000:
+            self._said = {k: t for k, t in self._said.items() if clock_ns - t < _AGAIN_NS}
+        some = table[fresh].drop_duplicates(["what", "problem"])
+        if len(some):
+            self.rows.append(PROBLEMS.check(some))
+            self.count += len(some)
+        return some
+
+    def say(self, what: str, problem: str, detail: str, action: str, clock_ns: int) -> bool:
+        """Take in one problem; return whether it is news."""
+        row = {"what": what, "problem": problem, "detail": detail, "action": action}
+        moment = pd.Timestamp(clock_ns, tz="UTC") if clock_ns else pd.NaT
+        return bool(
+            len(
+                self.add(
+                    PROBLEMS.table([{**row, "starttime": moment, "endtime": moment}]), clock_ns
+                )
+            )
+        )
+
+    def take(self) -> list[pd.DataFrame]:
+        """Return and forget what is to be stored."""
+        rows, self.rows = self.rows, []
+        return rows
+
+
+def memory_mb() -> float:
+    """Return the resident memory of this process, MB; NaN where /proc does not tell."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * 4096 / 1e6
+    except OSError:
+        return float("nan")
+
+
+def open_files() -> int:
+    """Return the number of open files of this process; -1 where /proc does not tell."""
+    import os
+
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return -1
+
+
+def status_line(health: dict[str, Any]) -> str:
+    """Return the state in one line for a terminal."""
+    first = health["stages"].get("first location (data)")
+    latency = f", first location {first['latency_s']:.1f} s after the 4th P" if first else ""
+    behind = f", {health['behind_s']:.0f} s behind" if health["behind_s"] >= 1 else ""
+    return (
+        f"{health['clock']}: {health['n_stations']} stations, {health['n_picks']} picks, "
+        f"{health['n_events']} events{behind}{latency}, {health['memory_mb']:.0f} MB"
+    )

@@ -1,0 +1,103 @@
+"""The stations of a watch: what the data bring, what the station files say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from lithoscope.association import longest_travel_time_s
+from lithoscope.constants import NS_PER_S
+from lithoscope.errors import ConfigError
+from lithoscope.location import StationTerms, read_station_terms
+from lithoscope.pipeline.live.events import Tools
+from lithoscope.pipeline.live.spool import Spool
+from lithoscope.pipeline.prior import build_prior
+from lithoscope.pipeline.run import velocity_model
+from lithoscope.pipeline.settings import RunSettings
+from lithoscope.pipeline.stages import site_positions
+from lithoscope.pipeline.tables import stack_problems
+from lithoscope.schema import CHANNELS, PROBLEMS, STATIONS
+from lithoscope.stations import Inventory, preferred_stations, read_stations
+
+
+class Network:
+    """Stations seen so far, the ones picked on, and where they are.
+
+    Parameters
+    ----------
+    paths
+        Station files.
+    settings
+        Configuration of the run.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration asks for what only a finished run can have.
+    """
+
+    def __init__(self, paths: Sequence[Path], settings: RunSettings) -> None:
+        self.paths = list(paths)
+        self.settings = settings
+        self.model = velocity_model(settings.model)
+        self.prior = build_prior(settings.prior)
+        self.terms = _terms(settings.location.station_terms)
+        self.inventory = Inventory(STATIONS.empty(), CHANNELS.empty(), {}, PROBLEMS.empty())
+        self.sites = STATIONS.empty()
+        self.longest_s = 0.0
+        self._known: list[str] = []
+
+    def tools(self) -> Tools:
+        return Tools(self.sites, self.model, self.settings, self.prior, self.terms)
+
+    def update(self, spool: Spool) -> pd.DataFrame | None:
+        """Take in new stations; return PROBLEMS, or None if there are none that are new."""
+        codes = spool.stations()
+        if codes == self._known:
+            return None
+        self._known = codes
+        archive = spool.archive(codes)
+        self.inventory = read_stations(self.paths, self.settings.stations, codes=codes)
+        chosen, about = preferred_stations(archive)
+        self.sites = site_positions(self.inventory, chosen, archive.span_ns()[0])
+        placed = set(self.sites["station"])
+        missing = [
+            {
+                "what": station,
+                "problem": "no coordinates",
+                "detail": "the station file(s) do not name it, or not for this time",
+                "action": "skipped",
+            }
+            for station in chosen
+            if station not in placed
+        ]
+        if len(self.sites):
+            settings = self.settings.association
+            self.longest_s = longest_travel_time_s(self.sites, self.model, settings)
+        return stack_problems([self.inventory.problems, about, PROBLEMS.table(missing)])
+
+    def channels(self, station: str) -> pd.DataFrame:
+        table = self.inventory.channels
+        return CHANNELS.check(table[table["station"] == station])
+
+    @property
+    def picked(self) -> list[str]:
+        """Stations to pick on."""
+        return list(self.sites["station"])
+
+    @property
+    def reach_ns(self) -> int:
+        return round(self.longest_s * NS_PER_S)
+
+
+def _terms(choice: str) -> StationTerms | None:
+    if choice == "none":
+        return None
+    if choice == "estimate":
+        raise ConfigError(
+            "location.station_terms = 'estimate' needs all events of a finished run; for a watch "
+            "give the station_terms.csv of such a run, or 'none'"
+        )
+    return read_station_terms(Path(choice))

@@ -1,0 +1,106 @@
+"""Association on a rolling window, so that its answer is that of one association over all picks.
+
+An event depends on picks a travel time away (its own), half an hour away (how often its stations
+pick without it) and half a day away (whether they record at all). So a part of the time is
+associated anew with all picks of the hour around it, one pick an hour of each station and phase
+beyond that, and the picks of events outside the part taken as explained. Parts are cut where no
+known event begins.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from lithoscope.association import Association, AssociationSettings, associate
+from lithoscope.constants import NS_PER_S
+from lithoscope.schema import ASSIGNMENTS
+
+# Known origins this near to a cut (s) move it: a repeated search may place them a little otherwise.
+_PAUSE_S = 5.0
+
+
+@dataclass
+class Solution:
+    """One event as the association sees it."""
+
+    name: str  # id by the rule of the schema, from its first pick
+    origin_s: float
+    assignments: pd.DataFrame
+    pick_ids: frozenset[str] = field(default_factory=frozenset)
+
+
+def solutions_of(found: Association) -> list[Solution]:
+    """Return the events of an association, by origin time."""
+    groups = {str(k): g for k, g in found.assignments.groupby("event_id", sort=False)}
+    out = []
+    for row in found.candidates.itertuples():
+        mine = ASSIGNMENTS.check(groups[str(row.event_id)])
+        origin_s = row.time.value / NS_PER_S  # type: ignore[union-attr]
+        out.append(Solution(str(row.event_id), origin_s, mine, frozenset(mine["pick_id"])))
+    return sorted(out, key=lambda s: (s.origin_s, s.name))
+
+
+def window(
+    picks: pd.DataFrame, span_s: tuple[float, float], reach_s: float, settings: AssociationSettings
+) -> pd.DataFrame:
+    """Return the picks that decide about origins in a span.
+
+    All within ``reach_s`` and the window of noise rates; beyond, to where a station counts as
+    alive, the first of each hour, station and phase.
+    """
+    seconds = picks["time"].astype("int64").to_numpy() / NS_PER_S
+    near_s = reach_s + settings.rate_window_s
+    far_s = settings.alive_window_s + 7200.0 + reach_s
+    near = (seconds >= span_s[0] - near_s) & (seconds <= span_s[1] + near_s)
+    far = (seconds >= span_s[0] - far_s) & (seconds <= span_s[1] + far_s) & ~near
+    hours = pd.DataFrame(
+        {
+            "station": picks["station"].to_numpy(),
+            "phase": picks["phase"].to_numpy(),
+            "hour": np.floor(seconds / 3600.0),
+        }
+    )
+    first = ~hours[far].duplicated().to_numpy()
+    kept = near.copy()
+    kept[np.flatnonzero(far)[first]] = True
+    return picks[kept].reset_index(drop=True)
+
+
+def cut(known: list[Solution], at_s: float, *, later: bool = False) -> float:
+    """Return the nearest time before (or after) ``at_s`` with no known origin close to it."""
+    if not math.isfinite(at_s):
+        return at_s
+    origins = sorted((s.origin_s for s in known), reverse=not later)
+    for origin in origins:
+        if abs(origin - at_s) < _PAUSE_S:
+            at_s = origin + (1.01 if later else -1.01) * _PAUSE_S
+    return at_s
+
+
+def associate_span(
+    picks: pd.DataFrame,
+    stations: pd.DataFrame,
+    model: object,
+    settings: AssociationSettings,
+    known: list[Solution],
+    span_s: tuple[float, float],
+    reach_s: float,
+) -> list[Solution]:
+    """Return the events with an origin in a span; ``known`` are those outside it, at least."""
+    outside = [s for s in known if not span_s[0] <= s.origin_s < span_s[1]]
+    explained = frozenset().union(*(s.pick_ids for s in outside)) if outside else frozenset()
+    last_s = picks["time"].max().value / NS_PER_S if len(picks) else span_s[0]
+    near = window(picks, (span_s[0], min(span_s[1], last_s)), reach_s, settings)
+    found = associate(
+        near,
+        stations,
+        model,  # type: ignore[arg-type]
+        settings,
+        span_s=span_s,
+        explained=explained & set(near["pick_id"]),
+    )
+    return [s for s in solutions_of(found) if span_s[0] <= s.origin_s < span_s[1]]

@@ -1,0 +1,269 @@
+"""`watch` makes the catalogue that `run` makes of the same data, whatever the stream does."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from live_cases import (
+    Faults,
+    assert_same_catalogue,
+    catalogue,
+    command,
+    packets_of,
+    settings,
+    watched,
+)
+from synthetic_archive import SyntheticArchive, make
+
+from lithoscope.catalog import Catalog, Store
+from lithoscope.errors import ConfigError, DataError
+from lithoscope.pipeline import run
+from lithoscope.pipeline.live.engine import watch
+from lithoscope.pipeline.live.sources import FolderSource, MemorySource, SeedLinkSource, open_source
+from lithoscope.waveforms.seedlink import Packet
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> SyntheticArchive:
+    return make(tmp_path_factory.mktemp("live"))
+
+
+@pytest.fixture(scope="module")
+def packets(case: SyntheticArchive) -> list[Packet]:
+    return packets_of(case.waveforms)
+
+
+@pytest.fixture(scope="module")
+def batch(case: SyntheticArchive, tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    folder = tmp_path_factory.mktemp("batch")
+    return run([case.waveforms], [case.stations], folder / "run", settings()).catalog
+
+
+def small_turns() -> dict[str, int]:
+    """Return settings under which a watch takes at most so many packets at once."""
+    return {"queue_packets": 300}
+
+
+def test_final_solution_is_that_of_a_run(case, packets, batch, tmp_path: Path) -> None:
+    live, result = watched(packets, case, tmp_path / "w", settings(live=small_turns()))
+    assert len(batch.events) == 4  # the truth
+    assert_same_catalogue(live, batch)
+    assert sorted(live.events["event_id"]) == sorted(batch.events["event_id"])
+    assert result.n_packets == len(packets)
+    with Store(tmp_path / "w" / "catalogue.sqlite") as store:
+        changes = store.changes()
+        health, stations = store.state("health"), store.state("stations")
+    actions = [c.action for c in changes if c.event_id == batch.events["event_id"].iloc[0]]
+    assert actions[0] == "new"
+    assert set(actions[1:]) == {"update"}  # at least the magnitude came later
+    assert set(stations) == set(batch.stations["station"])
+    assert {"pick", "associate", "locate", "first location (data)"} <= set(health["stages"])
+
+
+def test_late_mixed_and_doubled_packets_change_nothing(case, packets, batch, tmp_path) -> None:
+    # 3 channels x 6 stations x 4 s: 300 packets are 67 s, well within the lateness window.
+    stream = list(Faults(3, late=300, doubled=0.1)(packets))
+    assert stream[:50] != packets[:50]
+    live, result = watched(stream, case, tmp_path / "w", settings(live=small_turns()))
+    assert_same_catalogue(live, batch)
+    assert result.health["n_doubled"] == len(stream) - len(packets)
+    assert result.health["n_late"] == 0
+
+
+def test_lost_packets_invent_nothing(case, packets, tmp_path: Path) -> None:
+    stream = list(Faults(4, dropped=0.15)(packets))
+    live, _ = watched(stream, case, tmp_path / "w", settings(live=small_turns()))
+    truth = case.events["time"].sort_values()
+    for moment in live.events["time"]:
+        assert (truth - moment).abs().min() < pd.Timedelta("1s")
+    assert live.problems["problem"].str.contains("gap").any() or len(live.events) <= len(truth)
+
+
+def test_packets_after_the_lateness_window_are_dropped_and_reported(
+    case, packets, tmp_path: Path
+) -> None:
+    held = [p for p in packets if p.station == "S000"][:3]
+    rest = [p for p in packets if all(p is not q for q in held)]
+    configuration = settings(live={**small_turns(), "lateness_s": 60.0})
+    live, result = watched([*rest, *held], case, tmp_path / "w", configuration)
+    assert result.health["n_late"] == 3
+    late = live.problems[live.problems["problem"] == "too late"]
+    assert late["action"].tolist() == ["dropped"] * len(late)
+    assert len(late) >= 1
+
+
+def test_a_stopped_watch_goes_on(case, packets, batch, tmp_path: Path) -> None:
+    half = len(packets) // 2
+    configuration = settings(live=small_turns())
+
+    class Stopping(MemorySource):
+        """Stops the watch in the middle, as Ctrl-C would."""
+
+        def __iter__(self):
+            for number, packet in enumerate(packets[:half]):
+                self._count = number + 1
+                yield packet
+            stop.set()
+            while not self._closed.wait(0.05):
+                yield None
+
+    stop = threading.Event()
+    first = watch([Stopping([])], [case.stations], tmp_path / "w", configuration, stop=stop)
+    seen = set(catalogue(tmp_path / "w").events["event_id"])
+    assert len(seen) == first.n_events >= 1
+    live, _ = watched(packets, case, tmp_path / "w", configuration)
+    assert_same_catalogue(live, batch)
+    assert seen <= set(live.events["event_id"])  # ids stay
+
+
+def test_a_failing_source_is_begun_again(case, packets, batch, tmp_path: Path) -> None:
+    class Failing(MemorySource):
+        failures = 0
+
+        def __iter__(self):
+            for number, packet in enumerate(packets):
+                if number < self._count:
+                    continue
+                self._count = number + 1
+                yield packet
+                if number == len(packets) // 2 and not self.failures:
+                    Failing.failures += 1
+                    raise OSError("the cable was pulled")
+
+    source = Failing([])
+    result = watch([source], [case.stations], tmp_path / "w", settings())
+    assert result.health["sources"][0]["n_restarts"] == 1
+    assert_same_catalogue(catalogue(tmp_path / "w"), batch)
+
+
+def test_a_failing_stage_is_reported_and_tried_again(
+    case, packets, batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lithoscope.pipeline.live import desk, engine
+
+    calls = {"n": 0}
+    real = desk.associate_span
+
+    def flaky(*args, **kwargs):
+        calls["n"] += 1
+        if calls["n"] == 1:
+            raise FloatingPointError("once")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(desk, "associate_span", flaky)
+    monkeypatch.setattr(engine, "_RETRY_S", 0.0)
+    live, _ = watched(packets, case, tmp_path / "w", settings(live=small_turns()))
+    assert_same_catalogue(live, batch)
+    failed = live.problems[live.problems["problem"] == "stage failed"]
+    assert failed["what"].tolist() == ["associate"]
+    assert "once" in failed["detail"].iloc[0]
+
+
+def test_folder_that_grows(case, batch, tmp_path: Path) -> None:
+    """Files appear one after the other, and one of them in two parts, cut inside a record."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    files = sorted(case.waveforms.rglob("*.mseed"))
+    for path in files[1:]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    content = files[0].read_bytes()
+    (folder / files[0].name).write_bytes(content[: len(content) // 2 + 100])
+
+    class Growing(FolderSource):
+        def __iter__(self):
+            for packet in super().__iter__():
+                yield packet
+                if packet is None and self._read:
+                    with (folder / files[0].name).open("ab") as file:
+                        file.write(content[len(content) // 2 + 100 :])
+                    yield from self._new_packets()
+                    return
+
+    configuration = settings(live={"lateness_s": 3600.0})
+    watch([Growing(folder)], [case.stations], tmp_path / "w", configuration)
+    assert_same_catalogue(catalogue(tmp_path / "w"), batch)
+
+
+def test_sources_that_cannot_be() -> None:
+    with pytest.raises(ConfigError, match="sources are seedlink"):
+        open_source("http://example.org")
+    with pytest.raises(ConfigError, match="is no selector"):
+        SeedLinkSource("seedlink://host:18000?CI.CLC")
+    with pytest.raises(DataError, match="no such folder"):
+        open_source("nowhere/at/all")
+    assert SeedLinkSource("seedlink://h:1?CI_CLC:HH?,PB_*").selections == ["CI_CLC:HH?", "PB_*"]
+
+
+def test_what_a_watch_refuses(case, packets, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="station_terms"):
+        watched(packets, case, tmp_path / "a", settings(location={"station_terms": "estimate"}))
+    with pytest.raises(ConfigError, match="either command or url"):
+        watched(packets, case, tmp_path / "b", settings(live={"hooks": [{}]}))
+    run([case.waveforms], [case.stations], tmp_path / "run", settings())
+    with pytest.raises(DataError, match="holds a batch run"):
+        watched(packets, case, tmp_path / "run")
+
+
+def test_command_line_errors_are_one_line(case, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(case, str(tmp_path / "none"), tmp_path / "w"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("lithoscope: source ")
+    done = subprocess.run(
+        command(case, "ftp://x", tmp_path / "w"), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+
+
+def test_killed_again_and_again(case, batch, tmp_path: Path) -> None:
+    """Kill -9 at random moments, then let it end: no event lost, none doubled."""
+    rng = np.random.default_rng(11)
+    output = tmp_path / "w"
+    words = command(
+        case,
+        str(case.waveforms),
+        output,
+        "--set",
+        "live.queue_packets=300",
+        "--set",
+        "live.lateness_s=3600.0",
+        "--until-idle",
+        "2",
+    )
+    for _ in range(3):
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        started = time.monotonic()
+        # The kills begin once it has written something, wherever that is on a busy machine.
+        while not any((output / "spool").glob("*/*.mseed")) and time.monotonic() - started < 60:
+            time.sleep(0.05)
+        time.sleep(float(rng.uniform(0.0, 2.0)))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert_same_catalogue(catalogue(output), batch)
+
+
+def test_signal_stops_cleanly(case, tmp_path: Path) -> None:
+    output = tmp_path / "w"
+    words = command(case, str(case.waveforms), output, "--json", "--set", "live.status_s=0.5")
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()  # the first health record
+    assert '"status"' in line
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert '"health"' in out
+    assert (output / "live" / "state.json").exists()
