@@ -14,7 +14,12 @@ from lithoscope.constants import NS_PER_S
 from lithoscope.errors import ConfigError, DataError
 from lithoscope.waveforms.seedlink._connection import Connection, Frame, LinkError, Refused
 from lithoscope.waveforms.seedlink.packet import Packet, decode
-from lithoscope.waveforms.seedlink.selection import glob, selector3_to_4, selector4_to_3
+from lithoscope.waveforms.seedlink.selection import (
+    SELECTOR_CHARACTERS,
+    glob,
+    selector3_to_4,
+    selector4_to_3,
+)
 
 DEFAULT_PORT = 18000
 _URL = re.compile(r"(?:seedlink://)?(?P<host>\[[^\]]+\]|[^:/\s]*)(?::(?P<port>\d+))?/?\Z")
@@ -313,7 +318,8 @@ def _parse_selection(text: str) -> tuple[str, list[str]]:
         )
     selectors = match["streams"].split(",") if match["streams"] else []
     for selector in selectors:
-        if "_" not in selector and selector3_to_4(selector) is None:
+        known = "_" in selector or selector3_to_4(selector) is not None
+        if not known or not SELECTOR_CHARACTERS.match(selector):
             raise ConfigError(
                 f"selection '{text}': '{selector}' is neither CCC, LLCCC nor LOC_B_S_SS"
             )
