@@ -106,7 +106,8 @@ def _event_name(event: Event) -> str:
 def _comment(thing: Any) -> dict[str, Any] | None:
     """Return what our writer left in a comment."""
     for comment in thing.comments:
-        if comment.text and comment.text.startswith(COMMENT_MARK):
+        ours = str(comment.resource_id).endswith("/comment")  # operators' comments are numbered
+        if ours and comment.text and comment.text.startswith(COMMENT_MARK):
             try:
                 content = json.loads(comment.text[len(COMMENT_MARK) :])
             except ValueError:

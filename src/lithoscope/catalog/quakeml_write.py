@@ -14,6 +14,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -21,6 +22,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pandas as pd
 
+from lithoscope.catalog.quakeml_words import EVENT_TYPES
 from lithoscope.catalog.tables import SCHEMAS, Catalog, rows_of
 from lithoscope.constants import EARTH_RADIUS_KM
 from lithoscope.errors import DataError
@@ -32,23 +34,6 @@ KM_PER_DEGREE = math.pi / 180.0 * EARTH_RADIUS_KM
 # IASPEI's IAML is a ground displacement; the magnification that Wood-Anderson mm carry.
 WOOD_ANDERSON_GAIN = 2080.0
 _CODE_LENGTH = 8  # longest code that the QuakeML schema allows
-
-# Event types of QuakeML 1.2 that a classifier of ours may give.
-_EVENT_TYPES = {
-    "earthquake",
-    "explosion",
-    "quarry blast",
-    "mining explosion",
-    "collapse",
-    "induced or triggered event",
-    "ice quake",
-    "landslide",
-    "sonic boom",
-    "volcanic eruption",
-    "acoustic noise",
-    "not existing",
-    "other event",
-}
 
 QUAKEML_HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -63,7 +48,9 @@ def write_quakeml(catalog: Catalog, path: Path) -> list[Path]:
     """Write the events with their picks, arrivals, magnitudes and uncertainties.
 
     Picks of no event, detections, stations and problems have no place in QuakeML and are left
-    out. Everything is marked as automatic except picks whose model is ``manual``.
+    out. Origins and magnitudes say how they are judged (``catalog.evaluation``; without it,
+    automatic and preliminary); an event that an operator has moved has two origins, the automatic
+    one and the preferred one. Picks are automatic unless their model is ``manual``.
 
     Raises
     ------
@@ -114,13 +101,50 @@ def quakeml_events(catalog: Catalog) -> Iterator[ET.Element]:
     return _events(catalog)
 
 
+@dataclass(frozen=True)
+class _Solution:
+    """An origin of an event, what it rests on, and how it is judged."""
+
+    event: Any
+    arrivals: list[Any]
+    picks: list[Any]
+    magnitudes: list[Any]
+    mode: str = "automatic"
+    status: str = "preliminary"
+    kind: str = ""  # what the ids of an operator's solution end in
+
+    def name(self, what: str) -> str:
+        return resource_id(what, self.event.event_id + self.kind)
+
+
 def _events(catalog: Catalog) -> Iterator[ET.Element]:
+    shown, automatic = _solutions(catalog), {}
+    judged: dict[str, tuple[str, str]] = {}
+    comments: dict[str, list[Any]] = {}
+    if catalog.evaluation is not None:
+        automatic = {s.event.event_id: s for s in _solutions(catalog.evaluation.automatic)}
+        for row in rows_of(catalog.evaluation.judged):
+            judged[row.event_id] = (row.evaluation_mode, row.evaluation_status)
+        for row in rows_of(catalog.evaluation.comments):
+            comments.setdefault(row.event_id, []).append(row)
+    for solution in shown:
+        name = solution.event.event_id
+        mode, status = judged.get(name, ("automatic", "preliminary"))
+        other = automatic.get(name)
+        if other is not None and _same_origin(solution, other):
+            other = None
+        kind = "/manual" if other is not None else ""
+        preferred = replace(solution, mode=mode, status=status, kind=kind)
+        yield _event(preferred, other, comments.get(name, []))
+
+
+def _solutions(catalog: Catalog) -> Iterator[_Solution]:
     picks = catalog.picks.drop_duplicates("pick_id").set_index("pick_id", drop=False)
     arrivals = dict(list(catalog.arrivals.groupby("event_id")))
     magnitudes = dict(list(catalog.station_magnitudes.groupby("event_id")))
     for event in rows_of(catalog.events):
         mine = arrivals.get(event.event_id, catalog.arrivals.iloc[:0])
-        yield _event(
+        yield _Solution(
             event,
             rows_of(mine),
             rows_of(picks.loc[[name for name in mine["pick_id"] if name in picks.index]]),
@@ -128,29 +152,48 @@ def _events(catalog: Catalog) -> Iterator[ET.Element]:
         )
 
 
-def _event(event: Any, arrivals: list[Any], picks: list[Any], magnitudes: list[Any]) -> ET.Element:
+def _same_origin(one: _Solution, other: _Solution) -> bool:
+    """Return whether two solutions differ in judgement or type at most."""
+    names = ("time", "longitude", "latitude", "depth_km")
+    same = all(getattr(one.event, n) == getattr(other.event, n) for n in names)
+    return same and {a.pick_id for a in one.arrivals} == {a.pick_id for a in other.arrivals}
+
+
+def _event(solution: _Solution, automatic: _Solution | None, comments: list[Any]) -> ET.Element:
+    event = solution.event
     root = ET.Element("event", {"publicID": resource_id("event", event.event_id)})
-    origin_id = resource_id("origin", event.event_id)
-    magnitude_id = resource_id("magnitude", event.event_id)
-    _text(root, "preferredOriginID", origin_id)
+    _text(root, "preferredOriginID", solution.name("origin"))
     if math.isfinite(event.magnitude):
-        _text(root, "preferredMagnitudeID", magnitude_id)
-    if event.event_type in _EVENT_TYPES:
+        _text(root, "preferredMagnitudeID", solution.name("magnitude"))
+    if event.event_type in EVENT_TYPES:
         _text(root, "type", event.event_type)
-        _text(root, "typeCertainty", "suspected")
+        _text(root, "typeCertainty", "known" if solution.mode == "manual" else "suspected")
     # Refused station magnitudes: QuakeML demands a value for each, so they live in the comment.
-    written = [m for m in magnitudes if math.isfinite(m.magnitude)]
-    refused = [_row_json(m, "station_magnitudes") for m in magnitudes if m not in written]
+    written = [m for m in solution.magnitudes if math.isfinite(m.magnitude)]
+    refused = [_row_json(m, "station_magnitudes") for m in solution.magnitudes if m not in written]
     _comment(root, {"refused_station_magnitudes": refused} if refused else {})
-    for pick in picks:
+    for number, comment in enumerate(comments):
+        _operators_comment(root, comment, number)
+    both = [solution] if automatic is None else [automatic, solution]
+    for pick in {pick.pick_id: pick for one in both for pick in one.picks}.values():
         root.append(_pick(pick))
     for row in written:
         root.append(_amplitude(row))
-        root.append(_station_magnitude(row, origin_id))
-    root.append(_origin(event, arrivals, origin_id))
-    if math.isfinite(event.magnitude):
-        root.append(_magnitude(event, written, origin_id, magnitude_id))
+        root.append(_station_magnitude(row, solution.name("origin")))
+    for one in both:
+        root.append(_origin(one))
+        if math.isfinite(one.event.magnitude):
+            root.append(_magnitude(one, written if one is solution else []))
     return root
+
+
+def _operators_comment(root: ET.Element, comment: Any, number: int) -> None:
+    name = f"{root.attrib['publicID']}/comment/{number + 1}"
+    element = ET.SubElement(root, "comment", {"id": name})
+    _text(element, "text", comment.text)
+    made = ET.SubElement(element, "creationInfo")
+    _text(made, "author", comment.user)
+    _text(made, "creationTime", _time(comment.made_at))
 
 
 def _pick(pick: Any) -> ET.Element:
@@ -167,8 +210,9 @@ def _pick(pick: Any) -> ET.Element:
     return element
 
 
-def _origin(event: Any, arrivals: list[Any], origin_id: str) -> ET.Element:
-    element = ET.Element("origin", {"publicID": origin_id})
+def _origin(solution: _Solution) -> ET.Element:
+    event, arrivals = solution.event, solution.arrivals
+    element = ET.Element("origin", {"publicID": solution.name("origin")})
     parallel = KM_PER_DEGREE * max(math.cos(math.radians(event.latitude)), 1e-6)
     _quantity(element, "time", _time(event.time), event.time_sigma_s, confidence=68.0)
     _quantity(element, "longitude", event.longitude, event.east_sigma_km / parallel, 68.0)
@@ -194,16 +238,20 @@ def _origin(event: Any, arrivals: list[Any], origin_id: str) -> ET.Element:
     _text(quality, "standardError", event.rms_s)
     _text(quality, "azimuthalGap", event.azimuthal_gap_deg)
     _text(quality, "minimumDistance", event.nearest_station_km / KM_PER_DEGREE)
-    _text(element, "evaluationMode", "automatic")
+    _judgement(element, solution)
     _comment(element, _row_json(event, "events"))
     for number, arrival in enumerate(arrivals):
-        element.append(_arrival(arrival, number))
+        element.append(_arrival(arrival, f"{event.event_id}{solution.kind}/{number}"))
     return element
 
 
-def _arrival(row: Any, number: int) -> ET.Element:
-    name = resource_id("arrival", f"{row.event_id}/{number}")
-    element = ET.Element("arrival", {"publicID": name})
+def _judgement(element: ET.Element, solution: _Solution) -> None:
+    _text(element, "evaluationMode", solution.mode)
+    _text(element, "evaluationStatus", solution.status)
+
+
+def _arrival(row: Any, name: str) -> ET.Element:
+    element = ET.Element("arrival", {"publicID": resource_id("arrival", name)})
     _text(element, "pickID", resource_id("pick", row.pick_id))
     _text(element, "phase", row.phase)
     _text(element, "azimuth", row.azimuth_deg)
@@ -243,14 +291,15 @@ def _station_magnitude(row: Any, origin_id: str) -> ET.Element:
     return element
 
 
-def _magnitude(event: Any, rows: list[Any], origin_id: str, name: str) -> ET.Element:
-    element = ET.Element("magnitude", {"publicID": name})
+def _magnitude(solution: _Solution, rows: list[Any]) -> ET.Element:
+    event = solution.event
+    element = ET.Element("magnitude", {"publicID": solution.name("magnitude")})
     _quantity(element, "mag", event.magnitude, event.magnitude_sigma, 68.0)
     if event.magnitude_type:
         _text(element, "type", event.magnitude_type[:32])
     _text(element, "stationCount", event.n_magnitudes)
-    _text(element, "originID", origin_id)
-    _text(element, "evaluationMode", "automatic")
+    _text(element, "originID", solution.name("origin"))
+    _judgement(element, solution)
     for row in rows:
         key = f"{row.event_id}/{row.station}/{row.magnitude_type}"
         part = ET.SubElement(element, "stationMagnitudeContribution")

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from lithoscope.catalog.store_add import add_rows
+from lithoscope.catalog.store_add import add_rows, forget_picks
 from lithoscope.catalog.store_database import Database
 from lithoscope.catalog.store_read import Reader
 from lithoscope.catalog.store_replace import replace
@@ -115,6 +115,14 @@ class Store(Reader):
         """
         with self.database.writing() as connection:
             add_rows(self._versions(connection), name, frame)
+
+    def forget_picks(self, pick_ids: Sequence[str]) -> int:
+        """Delete picks that no solution shown names, durable on return; return how many.
+
+        Versions that are no longer shown hold their picks themselves.
+        """
+        with self.database.writing() as connection:
+            return forget_picks(self._versions(connection), pick_ids)
 
     def put_event(self, solution: Catalog, *, replaces: Sequence[str] = ()) -> Change | None:
         """Give an event its latest automatic solution, durable on return.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -54,6 +55,17 @@ def add_rows(versions: Versions, name: str, frame: pd.DataFrame) -> None:
     if fresh:
         columns = {c: [row[c] for row in fresh] for c in fresh[0]}
         versions.insert(name, columns)
+
+
+def forget_picks(versions: Versions, pick_ids: Iterable[str]) -> int:
+    """Delete picks that no shown solution uses; return how many."""
+    picks, arrivals = versions.layout.catalog["picks"], versions.layout.catalog["arrivals"]
+    n = 0
+    for some in chunks(pick_ids):
+        used = sa.select(arrivals.c.pick_id).where(arrivals.c.pick_id.in_(some))
+        unused = picks.c.pick_id.in_(some) & picks.c.pick_id.not_in(used)
+        n += versions.connection.execute(sa.delete(picks).where(unused)).rowcount
+    return n
 
 
 def _known(

@@ -9,12 +9,10 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from lithoscope.catalog.quakeml_words import STATUSES
 from lithoscope.catalog.store_tables import UNIT_COLUMNS, unit_vectors
 from lithoscope.errors import DataError
 
-# QuakeML's words.
-MODES = ("automatic", "manual")
-STATUSES = ("preliminary", "confirmed", "reviewed", "final", "rejected")
 ORDERS = ("time", "time-asc", "magnitude", "magnitude-asc")
 _SHOWN = tuple(word for word in STATUSES if word != "rejected")
 _LIMITS = {

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lithoscope import schema
+from lithoscope.geo import LocalProjection
 from lithoscope.location import _search, _summary
 from lithoscope.location._observations import EventPicks
 from lithoscope.location._prepare import Prepared, Target, prepare, problem_row
@@ -48,6 +49,8 @@ class Located:
         Table PROBLEMS: events not located and why, and posteriors to be read with care.
     terms
         Station terms that were used; None for none.
+    planes
+        By event id, the plane that east and north of the samples lie in; None unless asked for.
     """
 
     events: pd.DataFrame
@@ -55,6 +58,7 @@ class Located:
     samples: dict[str, Array] | None
     problems: pd.DataFrame
     terms: StationTerms | None = None
+    planes: dict[str, LocalProjection] | None = None
 
 
 def locate(
@@ -131,6 +135,7 @@ def locate(
         samples if keep_samples else None,
         schema.PROBLEMS.table(problems),
         terms,
+        {t.event.event_id: t.projection for t in prepared.targets} if keep_samples else None,
     )
 
 

@@ -17,10 +17,12 @@ from lithoscope import __version__
 from lithoscope.catalog import Catalog, Comparison, Store, compare, export, read_reference
 from lithoscope.classification import classify
 from lithoscope.errors import DataError, StationError
+from lithoscope.location import StationTerms
 from lithoscope.pipeline.engine import Engine, make_engine
 from lithoscope.pipeline.pickers import make_picker
 from lithoscope.pipeline.prior import build_prior
 from lithoscope.pipeline.progress import Reporter, Silent
+from lithoscope.pipeline.relocate import keep_settings
 from lithoscope.pipeline.rundir import RunDirectory, write_parquet
 from lithoscope.pipeline.runlog import LOG_NAME, RunLog
 from lithoscope.pipeline.settings import (
@@ -152,8 +154,9 @@ def _work(
         context, problems = _prepare(directory, sources, stations, settings, engine, log)
         found(f"{len(context.archive.stations())} stations, {len(context.sites)} used")
     log.problems(problems)
-    catalog = _stages(context, problems, log)
-    _publish(context, catalog, reference, log)
+    catalog, terms = _stages(context, problems, log)
+    catalog = _store(context, catalog, terms, log)
+    publish(context, catalog, reference, log)
     directory.sweep(context.used)
     return catalog
 
@@ -186,15 +189,7 @@ def _prepare(
     reporter: Reporter,
 ) -> tuple[Context, pd.DataFrame]:
     picker = make_picker(settings.picking)  # refuse a missing model before the long part
-    archive, inventory = open_archive(sources, stations, settings)
-    chosen, about_choice = preferred_stations(archive)
-    sites = site_positions(inventory, chosen, archive.span_ns()[0])
-    problems = [archive.problems, inventory.problems, about_choice, _unplaced(chosen, sites)]
-    if sites.empty:
-        raise StationError(
-            f"none of the {len(chosen)} stations of the data has coordinates in the station "
-            f"file(s); the data have {', '.join(sorted(chosen)[:5])}"
-        )
+    archive, inventory, sites, problems = prepare(sources, stations, settings)
     context = Context(
         directory=directory,
         engine=engine,
@@ -207,7 +202,29 @@ def _prepare(
         picker=picker,
         prior=build_prior(settings.prior),
     )
-    return context, stack_problems(problems)
+    return context, problems
+
+
+def prepare(
+    sources: Sequence[Path | str], stations: Sequence[Path], settings: RunSettings
+) -> tuple[Archive, Inventory, pd.DataFrame, pd.DataFrame]:
+    """Index the data and choose the stations; return archive, inventory, sites and PROBLEMS.
+
+    Raises
+    ------
+    StationError
+        If no station has coordinates.
+    """
+    archive, inventory = open_archive(sources, stations, settings)
+    chosen, about_choice = preferred_stations(archive)
+    sites = site_positions(inventory, chosen, archive.span_ns()[0])
+    if sites.empty:
+        raise StationError(
+            f"none of the {len(chosen)} stations of the data has coordinates in the station "
+            f"file(s); the data have {', '.join(sorted(chosen)[:5])}"
+        )
+    problems = [archive.problems, inventory.problems, about_choice, _unplaced(chosen, sites)]
+    return archive, inventory, sites, stack_problems(problems)
 
 
 def _unplaced(chosen: Sequence[str], sites: pd.DataFrame) -> pd.DataFrame:
@@ -233,7 +250,9 @@ def velocity_model(settings: ModelSettings) -> VelocityModel:
     return builtin_model(settings.name)
 
 
-def _stages(context: Context, problems: pd.DataFrame, log: RunLog) -> Catalog:
+def _stages(
+    context: Context, problems: pd.DataFrame, log: RunLog
+) -> tuple[Catalog, StationTerms | None]:
     n_stations, n_workers = len(context.sites), context.engine.workers
     with log.stage(f"picking {n_stations} stations with {n_workers} worker(s)") as found:
         picks, detections, about_data = pick_stage(context)
@@ -243,15 +262,16 @@ def _stages(context: Context, problems: pd.DataFrame, log: RunLog) -> Catalog:
         candidates, assignments = associate_stage(context, picks)
         found(f"{len(candidates)} candidates with {len(assignments)} picks")
     with log.stage(f"locating {len(candidates)} events") as found:
+        terms = terms_stage(context, assignments, picks)
         events, arrivals, about_events = locate_stage(
-            context, candidates, assignments, picks, terms_stage(context, assignments, picks)
+            context, candidates, assignments, picks, terms
         )
         found(f"{len(events)} located")
     log.problems(about_events)
     with log.stage(f"measuring magnitudes of {len(events)} events") as found:
         events, magnitudes = magnitude_stage(context, events, arrivals)
         found(f"{events['magnitude'].notna().sum()} measured")
-    return Catalog(
+    catalog = Catalog(
         events=classify(events),
         arrivals=arrivals,
         picks=picks,
@@ -260,13 +280,25 @@ def _stages(context: Context, problems: pd.DataFrame, log: RunLog) -> Catalog:
         stations=context.sites,
         problems=stack_problems([problems, about_data, about_events]),
     )
+    return catalog, terms
 
 
-def _publish(context: Context, catalog: Catalog, reference: Path | None, log: RunLog) -> None:
+def _store(context: Context, catalog: Catalog, terms: StationTerms | None, log: RunLog) -> Catalog:
+    """Write the store; return the catalogue with what operators have decided on its events."""
+    with Store(f"sqlite:///{context.directory.path / STORE_NAME}") as store:
+        kept = store.write(catalog)
+        keep_settings(store, context.settings, terms)
+        if not kept:
+            return catalog
+        log.say(f"{len(kept)} event(s) that operators reviewed are kept as they left them")
+        return store.read()
+
+
+def publish(context: Context, catalog: Catalog, reference: Path | None, log: RunLog) -> None:
+    """Write tables, exports and the report of a finished catalogue into the run directory."""
     path, settings = context.directory.path, context.settings
     write_parquet(catalog.picks, path / "picks.parquet")
     write_parquet(catalog.detections, path / "detections.parquet")
-    Store(f"sqlite:///{path / STORE_NAME}").write(catalog)
     for name in settings.output.exports:
         export(catalog, path / "exports", name)
     if not settings.output.report:

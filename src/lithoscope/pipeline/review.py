@@ -1,0 +1,197 @@
+"""An operator's decisions on events: accept, reject, retype, comment, move or remove a pick."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+import pandas as pd
+
+from lithoscope.catalog import EVENT_TYPES, Catalog, Change, Judged, Store
+from lithoscope.errors import DataError
+from lithoscope.pipeline.relocate import Relocator
+from lithoscope.schema import PICKS
+from lithoscope.schema import pick_id as id_of_pick
+
+Action = Literal["accept", "reject", "retype", "comment", "move_pick", "remove_pick"]
+ACTIONS: tuple[str, ...] = get_args(Action)
+MAX_COMMENT = 5000
+_MAX_USER = 100
+# A pick of the same wave; what lies further off is another arrival, or a slip of the hand.
+_MAX_MOVE_S = 120.0
+_SHOWN = ("time", "longitude", "latitude", "depth_km", "magnitude")
+
+
+def review(
+    store: Store,
+    event_id: str,
+    action: Action,
+    *,
+    user: str,
+    comment: str = "",
+    event_type: str | None = None,
+    pick_id: str | None = None,
+    time: pd.Timestamp | None = None,
+    version: int | None = None,
+) -> Change:
+    """Do what an operator decided, as a new version of the event and a line of the audit trail.
+
+    ``accept`` makes an event ``confirmed`` (``final`` if an operator had worked on it before),
+    ``reject`` takes it out of catalogues and answers, ``retype`` sets its type, ``move_pick`` and
+    ``remove_pick`` locate it anew at once with the settings, velocity model, prior and station
+    terms of the store, and move its magnitudes along; these three make it ``reviewed``. All but
+    ``comment`` make the solution manual: what is found automatically later is kept beside it but
+    does not take its place.
+
+    Parameters
+    ----------
+    user
+        Who decides.
+    comment
+        Free text with any action; needed for ``comment``. It is data everywhere: never markup.
+    event_type
+        For ``retype``: one of QuakeML's words.
+    pick_id, time
+        The pick to move or remove, and where to (UTC, within 120 s).
+    version
+        Version that the operator saw; None for the latest.
+
+    Raises
+    ------
+    DataError
+        If the event or pick does not exist, a value is out of range, the event changed since
+        ``version``, or it cannot be located without the pick.
+    StorageError
+        If the store cannot be written.
+    """
+    if action not in ACTIONS:
+        raise DataError(f"action '{action}' is unknown; use {', '.join(ACTIONS)}")
+    user, comment = _text("user", user, _MAX_USER), _text("comment", comment, MAX_COMMENT)
+    if not user:
+        raise DataError("user is empty; say who reviews")
+    if action == "comment" and not comment:
+        raise DataError("comment is empty; write one")
+    found = store.event(event_id)
+    state = _state(store, event_id)
+    seen = state["version"] if version is None else version
+    if action in ("retype", "move_pick", "remove_pick") and state["status"] == "rejected":
+        raise DataError(f"event '{event_id}' is rejected; accept it before you work on it")
+    common: dict[str, Any] = {"action": action, "comment": comment, "based_on": seen}
+    if action in ("accept", "reject", "comment"):
+        status = _new_status(action, state["status"])
+        mode = state["mode"] if action == "comment" else "manual"
+        words = {"before": {"evaluation_status": state["status"]}}
+        words["after"] = {"evaluation_status": status}
+        return store.put_review(event_id, Judged(mode, status, user, comment), **words, **common)
+    if action == "retype":
+        solution, before, after = _retyped(found, event_type)
+    else:
+        solution, before, after = _repicked(store, found, action, pick_id, time)
+    judged = Judged("manual", "reviewed", user, comment)
+    return store.put_review(
+        event_id, judged, before=before, after=after, solution=solution, **common
+    )
+
+
+def _state(store: Store, event_id: str) -> dict[str, Any]:
+    versions = store.versions(event_id)
+    row = versions[versions["preferred"]].iloc[0]
+    return {
+        "version": int(row["version"]),
+        "mode": str(row["evaluation_mode"]),
+        "status": str(row["evaluation_status"]),
+    }
+
+
+def _new_status(action: str, status: str) -> str:
+    if action == "comment":
+        return status
+    if action == "reject":
+        return "rejected"
+    return "final" if status in ("reviewed", "final") else "confirmed"
+
+
+def _text(name: str, text: str, longest: int) -> str:
+    """Return a text that every database and file format can hold."""
+    if len(text) > longest:
+        raise DataError(f"{name} has {len(text)} characters; give at most {longest}")
+    for character in text:
+        kind = unicodedata.category(character)
+        if (kind in ("Cc", "Cs") and character not in "\n\t") or character in "\ufffe\uffff":
+            raise DataError(f"{name} has the control character {character!r}; leave it out")
+    return text.strip()
+
+
+def _retyped(
+    found: Catalog, event_type: str | None
+) -> tuple[Catalog, dict[str, Any], dict[str, Any]]:
+    if event_type not in EVENT_TYPES:
+        raise DataError(
+            f"event_type '{event_type}' is no type of QuakeML; use {', '.join(sorted(EVENT_TYPES))}"
+        )
+    before = str(found.events["event_type"].iloc[0])
+    events = found.events.assign(
+        event_type=event_type, event_type_probability=1.0, event_type_reason="set by an operator"
+    )
+    solution = replace(found, events=events, evaluation=None)
+    return solution, {"event_type": before}, {"event_type": event_type}
+
+
+def _repicked(
+    store: Store, found: Catalog, action: str, pick_id: str | None, time: pd.Timestamp | None
+) -> tuple[Catalog, dict[str, Any], dict[str, Any]]:
+    event_id = found.events["event_id"].iloc[0]
+    if pick_id not in set(found.arrivals["pick_id"]):
+        raise DataError(f"event '{event_id}' has no pick '{pick_id}'")
+    mine = found.picks["pick_id"] == pick_id
+    others = found.arrivals[found.arrivals["pick_id"] != pick_id]
+    before: dict[str, Any] = {"pick_id": pick_id, **_place(found)}
+    if action == "remove_pick":
+        after: dict[str, Any] = {"pick_id": None}
+        changed = replace(found, arrivals=others, picks=found.picks[~mine], evaluation=None)
+    else:
+        pick = _moved(found.picks[mine], time)
+        new_id = pick["pick_id"].iloc[0]
+        if new_id in set(found.arrivals["pick_id"]):
+            raise DataError(f"event '{event_id}' has a pick at {time} already")
+        after = {"pick_id": new_id}
+        arrival = found.arrivals[found.arrivals["pick_id"] == pick_id]
+        arrival = arrival.assign(pick_id=new_id, time=pick["time"].iloc[0])
+        changed = replace(
+            found,
+            arrivals=pd.concat([others, arrival], ignore_index=True),
+            picks=pd.concat([found.picks[~mine], pick], ignore_index=True),
+            evaluation=None,
+        )
+    solution = Relocator.of(store).relocate(changed)
+    return solution, before, after | _place(solution)
+
+
+def _place(solution: Catalog) -> dict[str, Any]:
+    """Return hypocentre and magnitude for the audit trail."""
+    row = solution.events.iloc[0]
+    return {name: None if pd.isna(row[name]) else row[name] for name in _SHOWN}
+
+
+def _moved(pick: pd.DataFrame, time: pd.Timestamp | None) -> pd.DataFrame:
+    """Return a pick at another time, as an operator's."""
+    if time is None or pd.isna(time):
+        raise DataError("move_pick needs the new time of the pick")
+    stamp = pd.Timestamp(time)
+    stamp = (stamp.tz_localize("UTC") if stamp.tz is None else stamp).as_unit("ns")
+    row = pick.iloc[0]
+    shift = (stamp - row["time"]).total_seconds()
+    if abs(shift) > _MAX_MOVE_S:
+        raise DataError(
+            f"pick '{row['pick_id']}' would move by {shift:.1f} s; at most {_MAX_MOVE_S:g} s is "
+            "the same arrival"
+        )
+    return PICKS.check(
+        pick.assign(
+            pick_id=id_of_pick(row["station"], row["phase"], stamp.value),
+            time=stamp,
+            probability=1.0,
+            model="manual",
+        )
+    )
