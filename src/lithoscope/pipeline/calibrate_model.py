@@ -56,6 +56,9 @@ LEVELS = (0.15, 0.2)
 FLOOR = 0.01
 #: Probability from which on a detection is made.
 EVENT_LEVEL = 0.3
+#: With this many hits on the traces themselves, sigmas are fitted to these alone: noise that is
+#: added to copies moves onsets more than the traces' own does.
+ENOUGH_HITS = 120
 #: Changed copies of each validation trace, beside the trace itself.
 COPIES = 8
 #: Start of the records made of traces (ns); no meaning, but on the grid of the network.
@@ -278,8 +281,12 @@ def _tables(traces: Sequence[Judged], k: int) -> tuple[pd.DataFrame, pd.DataFram
 
 def _fit(picks: pd.DataFrame) -> tuple[Curve, Curve]:
     judged = picks[picks["judged"]]
-    curve = fit_probability(judged["raw"], judged["residual_s"].notna())
+    # All copies of a trace together weigh as much as the trace.
+    weight = np.where(judged["original"], 1.0, 1.0 / COPIES)
+    curve = fit_probability(judged["raw"], judged["residual_s"].notna(), weight=weight)
     hits = picks[picks["residual_s"].notna()]
+    if hits["original"].sum() >= ENOUGH_HITS:
+        hits = hits[hits["original"]]
     probability = calibrated(curve, logit(hits["raw"]))
     return curve, fit_sigma(hits["residual_s"], hits["time_sigma_s"], probability)
 
