@@ -1,0 +1,256 @@
+"""Parts of a watch: spool, ids, clock, hooks, state."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lithoscope.constants import NS_PER_S
+from lithoscope.errors import StorageError
+from lithoscope.pipeline.live.health import ChannelSignal, Problems
+from lithoscope.pipeline.live.hooks import Hooks, wanted
+from lithoscope.pipeline.live.intake import NetworkClock
+from lithoscope.pipeline.live.settings import HookSettings
+from lithoscope.pipeline.live.spool import Spool
+from lithoscope.pipeline.live.state import Saved, StateFiles
+from lithoscope.pipeline.live.tracker import match
+from lithoscope.waveforms import index_archive, read_records
+from lithoscope.waveforms.seedlink import Packet, decode, encode_records
+
+START_NS = 1_700_000_000 * NS_PER_S
+RATE = 100.0
+STATION = "XX.AAA..HH"
+
+
+def packets(
+    seconds: float, component: str = "Z", *, offset_ns: int = 0, seed: int = 1
+) -> list[Packet]:
+    """Return noise in packets of 2 s."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(0, 1000, round(seconds * RATE)).astype(np.int32)
+    cuts = encode_records(
+        ("XX", "AAA", "", f"HH{component}"), START_NS + offset_ns, RATE, values, max_samples=200
+    )
+    return [decode(cut.raw) for cut in cuts]
+
+
+def samples(spool: Spool, start_ns: int, end_ns: int) -> list[tuple[int, bytes]]:
+    archive = spool.archive([STATION], start_ns, end_ns)
+    records, _ = read_records(archive, STATION, start_ns, end_ns)
+    return [(r.starttime_ns, r.data.tobytes()) for r in records]
+
+
+def test_spool_reads_as_the_archive_whatever_the_order(tmp_path: Path) -> None:
+    stream = [*packets(200), *packets(200, "N", seed=2), *packets(200, "E", seed=3)]
+    archive_file = tmp_path / "whole.mseed"
+    archive_file.write_bytes(b"".join(p.raw for p in stream))
+    window = START_NS + 20 * NS_PER_S, START_NS + 180 * NS_PER_S
+    records, _ = read_records(index_archive(archive_file), STATION, *window)
+    expected = [(r.starttime_ns, r.data.tobytes()) for r in records]
+    rng = np.random.default_rng(5)
+    for number, order in enumerate((np.arange(len(stream)), rng.permutation(len(stream)))):
+        spool = Spool(tmp_path / f"spool{number}", 60.0)
+        mixed = [stream[i] for i in order]
+        for at in range(0, len(mixed), 60):
+            part = mixed[at : at + 60]
+            assert len(list(spool.append(part))) == len(part)
+            assert list(spool.append(part[:3])) == []  # the same again
+        assert samples(spool, *window) == expected
+        assert samples(Spool(tmp_path / f"spool{number}", 60.0), *window) == expected
+
+
+def test_a_run_keeps_its_grid_when_its_first_files_are_gone(tmp_path: Path) -> None:
+    # Clocks of recorders jitter: later records begin up to 0.3 samples off the first one's grid.
+    stream = [
+        replace(p, starttime_ns=p.starttime_ns + (number % 4) * 1_000_000)
+        for number, p in enumerate(packets(400))
+    ]
+    stream = [
+        decode(next(encode_records(("XX", "AAA", "", "HHZ"), p.starttime_ns, RATE, p.samples)).raw)
+        for p in stream
+    ]
+    spool = Spool(tmp_path / "spool", 60.0)
+    list(spool.append(stream))
+    window = START_NS + 300 * NS_PER_S, START_NS + 350 * NS_PER_S
+    before = samples(spool, *window)
+    assert spool.prune(START_NS + 250 * NS_PER_S) >= 2
+    assert samples(spool, *window) == before
+    assert before[0][0] == window[0]  # on the grid of the first sample
+
+
+def test_half_a_record_at_the_end_is_taken_off(tmp_path: Path) -> None:
+    stream = packets(40)
+    spool = Spool(tmp_path / "spool", 600.0)
+    list(spool.append(stream[:10]))
+    (path,) = (tmp_path / "spool").rglob("*.mseed")
+    whole = path.read_bytes()
+    path.write_bytes(whole + stream[10].raw[:300])
+    again = Spool(tmp_path / "spool", 600.0)
+    assert again.n_repaired == 1
+    assert path.read_bytes() == whole
+    assert len(list(again.append(stream))) == len(stream) - 10
+
+
+def test_memory_of_the_spool_is_bounded(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 60.0)
+    stream = packets(1200)
+    list(spool.append(stream))
+    spool.compact(stream[-1].endtime_ns)
+    (channel,) = spool.channels.values()
+    kept = [s for s in channel.segments.values() if s.records is not None]
+    assert len(kept) <= 3
+    assert list(spool.append(stream[:5])) == []  # found on the disk
+
+
+def test_clock_follows_the_network_not_one_station() -> None:
+    clock = NetworkClock()
+    for second in range(1, 101):
+        for station in "ABCD":
+            if station != "D" or second < 20:  # D stops
+                clock.see(station, second * NS_PER_S)
+        clock.see("E", (second + 3600) * NS_PER_S)  # an hour ahead
+    assert clock.now_ns == 100 * NS_PER_S
+
+
+def test_ids_stay_with_the_picks() -> None:
+    def arrivals(*times: float, at: str = "ABCDEFGH") -> list[tuple[str, str, int]]:
+        return [(s, "P", round(t * NS_PER_S)) for s, t in zip(at, times, strict=False)]
+
+    first = arrivals(1.0, 2.0, 3.0, 4.0)
+    # The same one, an earlier pick found and one moved; and a new one.
+    found = match([first], [arrivals(20.0, 21.0, 22.0), arrivals(1.0, 2.01, 3.0, 4.0, 0.5)])
+    assert (found.same, found.new, found.merged, found.gone) == ([(0, 1)], [0], [], [])
+    # Two become one: the one with more picks in it stays.
+    second = arrivals(5.0, 6.0, at="EF")
+    merged = match([second, first], [[*first, *second]])
+    assert (merged.same, merged.merged, merged.gone) == ([(1, 0)], [(0, 0)], [])
+    # One becomes two.
+    split = match([[*first, *second]], [first, second])
+    assert (split.same, split.new) == ([(0, 0)], [1])
+    assert match([first], []).gone == [0]
+
+
+class _Catcher(BaseHTTPRequestHandler):
+    got: ClassVar[list[dict]] = []
+    failures: ClassVar[int] = 0
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if _Catcher.failures:
+            _Catcher.failures -= 1
+            self.send_response(503)
+        else:
+            _Catcher.got.append(json.loads(body))
+            self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        return
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    _Catcher.got, _Catcher.failures = [], 1
+    found = HTTPServer(("127.0.0.1", 0), _Catcher)
+    thread = threading.Thread(target=found.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{found.server_port}/"
+    found.shutdown()
+    thread.join()
+    found.server_close()
+
+
+MESSAGE = {
+    "action": "new",
+    "event_id": "ls1",
+    "magnitude": 3.1,
+    "longitude": 10.0,
+    "latitude": 45.0,
+}
+
+
+def test_hooks_get_the_event_and_failures_stay_theirs(server: str, tmp_path: Path) -> None:
+    target = tmp_path / "got.json"
+    write = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.stdin.read())"
+    complaints: list[str] = []
+    hooks = Hooks(
+        [
+            HookSettings(command=(sys.executable, "-c", write, str(target))),
+            HookSettings(url=server),  # fails once, then takes it
+            HookSettings(command=("no-such-program",), tries=2),
+            HookSettings(command=(sys.executable, "-c", "input(); input()"), tries=1),
+            HookSettings(
+                command=(sys.executable, "-c", "import time; time.sleep(60)"),
+                tries=1,
+                timeout_s=0.2,
+            ),
+        ],
+        complaints.append,
+        pause_s=0.01,
+    )
+    hooks.tell(MESSAGE)
+    hooks.close(60.0)
+    assert json.loads(target.read_text()) == MESSAGE
+    assert _Catcher.got == [MESSAGE]
+    assert (hooks.n_done, hooks.n_failed) == (2, 3)
+    reasons = [c.rpartition("given up: ")[2] for c in complaints]
+    assert reasons == ["No such file or directory", "exit status 1", "no end within 0.2 s"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "message", "expected"),
+    [
+        ({}, {}, True),
+        ({"min_magnitude": 3.2}, {}, False),
+        ({"min_magnitude": 3.1}, {}, True),
+        ({"min_magnitude": 0.0}, {"magnitude": None}, False),
+        ({"actions": ("cancel",)}, {}, False),
+        ({"region_deg": (9.0, 11.0, 44.0, 46.0)}, {}, True),
+        ({"region_deg": (9.0, 11.0, 46.0, 47.0)}, {}, False),
+        ({"region_deg": (170.0, -170.0, 44.0, 46.0)}, {"longitude": 175.0}, True),
+        ({"region_deg": (170.0, -170.0, 44.0, 46.0)}, {}, False),
+    ],
+)
+def test_filters_of_hooks(filters: dict, message: dict, expected: bool) -> None:
+    hook = HookSettings(command=("x",), **filters)
+    assert wanted(hook, {**MESSAGE, **message}) is expected
+
+
+def test_state_is_whole_or_as_before(tmp_path: Path) -> None:
+    files = StateFiles(tmp_path)
+    assert files.load().final_ns == {}
+    for number in (1, 2):
+        files.save(Saved(number, float("-inf"), {"A": number}, {"e": "key"}))
+        files.save_marks({"server": {"A_B": number}})
+    assert files.load().final_ns == {"A": 2}
+    assert files.load().settled_s == float("-inf")
+    assert files.marks() == {"server": {"A_B": 2}}
+    assert len(list((tmp_path / "live").glob("*.parquet"))) == 3
+    (tmp_path / "live" / "state.json").write_text("{")
+    with pytest.raises(StorageError, match="damaged"):
+        files.load()
+
+
+def test_an_onset_is_seen_in_its_packet_and_noise_is_not() -> None:
+    signal = ChannelSignal()
+    noise = packets(60)
+    assert not any([signal.add(p) for p in noise])
+    assert signal.rms == pytest.approx(1000, rel=0.05)
+    assert signal.add(replace(noise[0], samples=noise[0].samples * 5))
+
+
+def test_the_same_problem_is_said_once_an_hour() -> None:
+    problems = Problems()
+    said = [problems.say("A", "gap", "1 s", "kept", t * 60 * NS_PER_S) for t in range(100, 220, 10)]
+    assert sum(said) == 2
+    assert pd.concat(problems.take())["what"].tolist() == ["A", "A"]
