@@ -77,7 +77,7 @@ class Talk:
     def info4(self, level: str) -> dict:
         self.say(f"INFO {level}")
         form, sequence, station, payload = self.packet4()
-        assert form == b"JI" and sequence == 0 and station == ""
+        assert (form, sequence, station) == (b"JI", 0, "")
         return json.loads(payload)
 
     def start4(self, *stations: str) -> None:
@@ -363,31 +363,31 @@ def test_keep_alives_come_between_the_data(server, cuts):
 
 
 def test_a_client_that_takes_nothing_holds_nobody(cuts):
-    with SeedLinkServer(port=0, limits=ServerLimits(ring_mb=0.2)) as server:
-        with Talk(server) as slow, Talk(server) as quick:
-            slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            for talk in (slow, quick):
-                talk.start4("STATION *", "DATA")
-            assert server.wait_for_clients(2, timeout=20)
-            fast = next(c for c in server.clients if c.port == str(quick.socket.getsockname()[1]))
-            taken = []
+    server = SeedLinkServer(port=0, limits=ServerLimits(ring_mb=0.2)).start()
+    with server, Talk(server) as slow, Talk(server) as quick:
+        slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for talk in (slow, quick):
+            talk.start4("STATION *", "DATA")
+        assert server.wait_for_clients(2, timeout=20)
+        fast = next(c for c in server.clients if c.port == str(quick.socket.getsockname()[1]))
+        taken = []
 
-            def take() -> None:
-                taken.extend(quick.packet4()[1] for _ in range(20_000))
+        def take() -> None:
+            taken.extend(quick.packet4()[1] for _ in range(20_000))
 
-            reader = threading.Thread(target=take)
-            reader.start()
-            for i in range(20_000):
-                server.send(cuts[i % len(cuts)])
-                if i % 50 == 0:  # the quick one keeps up, the other does not
-                    with server._moved:
-                        assert server._moved.wait_for(
-                            lambda last=i: (fast.cursor or 0) >= last - 50, timeout=30
-                        )
-            reader.join(timeout=60)
-            assert taken == list(range(1, 20_001))
-            assert next(c.cursor for c in server.clients if c is not fast) < 20_000
-            assert server.ring.n_bytes <= server.ring.max_bytes
+        reader = threading.Thread(target=take)
+        reader.start()
+        for i in range(20_000):
+            server.send(cuts[i % len(cuts)])
+            if i % 50 == 0:  # the quick one keeps up, the other does not
+                with server._moved:
+                    assert server._moved.wait_for(
+                        lambda last=i: (fast.cursor or 0) >= last - 50, timeout=30
+                    )
+        reader.join(timeout=60)
+        assert taken == list(range(1, 20_001))
+        assert next(c.cursor for c in server.clients if c is not fast) < 20_000
+        assert server.ring.n_bytes <= server.ring.max_bytes
 
 
 def test_a_client_too_far_behind_goes_on_with_the_oldest_packet(cuts):

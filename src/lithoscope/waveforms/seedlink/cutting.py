@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from obspy import UTCDateTime
 
 from lithoscope.constants import NS_PER_S
-from lithoscope.errors import ConfigError, DataError
+from lithoscope.errors import ConfigError, DataError, StorageError
 from lithoscope.waveforms._files import channel_code, read_quietly
 from lithoscope.waveforms.archive import Archive
 from lithoscope.waveforms.record import nearest_sample, offset_ns, sample_at_or_after
+from lithoscope.waveforms.remote import local_copy
 from lithoscope.waveforms.seedlink.records import Cut, encode_record, whole_numbers
 
 # Samples read at once, of all channels together (64 MB as int32).
@@ -151,7 +152,7 @@ class ArchiveCutter:
         for (path, form), group in sorted(by_file.items()):
             try:
                 window, traces = _traces(path, form, group, end_ns)
-            except DataError as error:
+            except (DataError, StorageError) as error:
                 self.problems.append(f"{Path(path).name}: {error}; left out")
                 for piece in group:
                     piece.done = piece.stop
@@ -207,4 +208,5 @@ def _traces(
         margin = int(3 * NS_PER_S / min(p.rate_hz for p in group))
         window = (min(p.time_ns(p.done) for p in group) - margin, end_ns + margin)
         options["starttime"], options["endtime"] = (UTCDateTime(ns=t) for t in window)
-    return window, list(read_quietly(Path(path), **options)[0])
+    with local_copy(path) as copy:
+        return window, list(read_quietly(copy, **options)[0])

@@ -126,7 +126,7 @@ class SeedLinkServer:
         self._loop = None
 
     def __enter__(self) -> SeedLinkServer:
-        return self.start()
+        return self.start() if self._loop is None else self
 
     def __exit__(self, *_: object) -> None:
         self.close()
