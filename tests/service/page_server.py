@@ -287,7 +287,7 @@ class PageServer:
     def __init__(self, n_events: int = 300, port: int = 0, archive: bool = False) -> None:
         self.catalogue = Catalogue(n_events)
         self.archive = archive
-        self.asked: list[str] = []
+        self.stopped = False
         self.listeners: list[queue.Queue[str | None]] = []
         self.reviews_with: list[str] = []
         outer = self
@@ -318,6 +318,7 @@ class PageServer:
         self.stop()
 
     def stop(self) -> None:
+        self.stopped = True
         for listener in self.listeners:
             listener.put(None)
         self.http.shutdown()
@@ -347,7 +348,9 @@ class PageServer:
 
     def get(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)
-        self.asked.append(handler.path)
+        if self.stopped:  # a connection that the browser kept open
+            handler.close_connection = True
+            return
         query = dict(parse_qsl(parts.query))
         if parts.path == "/api/stream":
             self.stream(handler)

@@ -181,8 +181,8 @@ class PixelPoints {
     const [x0, y0] = view.toWorld(0, 0);
     for (let i = this.n - 1; i >= 0; i -= 1) {
       if (!shown[i]) continue;
-      const px = Math.round((x[i] - x0) * scale);
-      const py = Math.round((y[i] - y0) * scale);
+      const px = Math.floor((x[i] - x0) * scale);
+      const py = Math.floor((y[i] - y0) * scale);
       const key = Math.round(size[i] * ratio * 4);
       const half = (key >> 2) + 2;
       if (!(px > -half && py > -half && px < width + half && py < height + half)) continue;

@@ -28,7 +28,7 @@ function content(health) {
   const stations = health.stations ?? [];
   return [
     h("header", { class: "head" }, h("h1", {}, "Network health"), h("p", { class: "soft" }, `at ${format.time(health.now)} UTC${health.live ? "" : " · a finished catalogue: no data arrive"}`)),
-    h("dl", { class: "cards" }, cards(health, stations).map(([name, value, note]) => h("div", {}, h("dt", {}, name), h("dd", {}, value), note ? h("dd", { class: "soft" }, note) : null))),
+    h("ul", { class: "clean cards" }, cards(health, stations).map(([name, value, note]) => h("li", {}, h("span", { class: "soft small" }, name), h("b", {}, value), note ? h("span", { class: "soft small" }, note) : null))),
     h("div", { class: "grid" },
       panel("Latency of each stage", "c12", stages(health.stages ?? [])),
       panel("Stations", "c12", stations.length ? stationTable(stations) : h("p", { class: "empty" }, "No stations.")),
