@@ -15,7 +15,7 @@ from lithoscope import schema
 from lithoscope.constants import NS_PER_S
 from lithoscope.picking import ClassicalPicker, ClassicalPickerSettings, Picker
 from lithoscope.picking._bank import design
-from lithoscope.picking._detect import local_maxima, window_sums
+from lithoscope.picking._detect import window_sums
 from lithoscope.waveforms import Record
 
 START_NS = 1_600_000_000 * NS_PER_S
@@ -271,14 +271,6 @@ def test_a_large_event_leaves_no_rounding_in_later_sums():
     energy = np.full(1000, 1e-6)
     energy[100] = 1e20
     assert window_sums(energy, 50)[500] == pytest.approx(5e-5, rel=1e-12)
-
-
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 6))
-def test_local_maxima_are_the_largest_within_the_radius(values, radius):
-    x = np.array(values, dtype=float)
-    for i in local_maxima(x, radius, 1.0):
-        assert x[i] == x[max(0, i - radius) : i + radius + 1].max()
-        assert x[i] >= 1.0
 
 
 def test_filters_are_those_of_scipy_and_forget_their_start():

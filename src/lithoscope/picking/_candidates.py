@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lithoscope.learning.peaks import local_maxima
 from lithoscope.picking._bank import Bank
-from lithoscope.picking._detect import SCALES, characteristic, local_maxima
+from lithoscope.picking._detect import SCALES, characteristic
 from lithoscope.picking._features import measure
 from lithoscope.picking._onset import refine
 

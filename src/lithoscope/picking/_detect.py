@@ -105,25 +105,3 @@ def characteristic(
             ratio = min(front * k1 / max(back * k2, 1e-300), MAX_RISE)
             total[t] += _gain(ratio, dof * k1, dof * k2)
     return total
-
-
-@njit(cache=True)
-def local_maxima(values: NDArray, radius: int, threshold: float) -> NDArray:
-    """Return indices whose value is over ``threshold`` and the largest within ``radius``.
-
-    The choice at a sample depends on no sample farther than ``radius``; ties go to the earlier.
-    """
-    found = []
-    n = values.size
-    for i in range(n):
-        v = values[i]
-        if v < threshold or (i > 0 and values[i - 1] >= v) or (i + 1 < n and values[i + 1] > v):
-            continue
-        largest = True
-        for j in range(max(0, i - radius), min(n, i + radius + 1)):
-            if values[j] > v or (values[j] == v and j < i):
-                largest = False
-                break
-        if largest:
-            found.append(i)
-    return np.array(found, dtype=np.int64)

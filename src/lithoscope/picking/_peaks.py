@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lithoscope.learning.calibration import Curve, PhaseCalibration, calibrated, sigma_factor
+from lithoscope.learning.peaks import local_maxima
 from lithoscope.picking._annotate import Outputs
-from lithoscope.picking._detect import local_maxima
 
 #: Onsets of P and S closer than this are one arrival and get the more probable phase (s) ...
 RIVAL_S = 0.2

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from lithoscope import schema
 from lithoscope.constants import NS_PER_S
-from lithoscope.errors import ConfigError, ModelError
+from lithoscope.errors import ModelError
 from lithoscope.learning import preprocessing
-from lithoscope.learning.calibration import Curve, calibrated, threshold
-from lithoscope.learning.models import Model, load_model
+from lithoscope.learning.calibration import calibrated
+from lithoscope.learning.models import Model
 from lithoscope.picking._annotate import Network, Outputs, annotate
 from lithoscope.picking._peaks import (
     EDGE_S,
@@ -31,8 +31,8 @@ from lithoscope.picking._tables import (
     picks_table,
     require_finite,
     rounded,
-    unusable,
 )
+from lithoscope.picking._trained import TrainedPicker
 from lithoscope.picking.settings import LearnedPickerSettings
 from lithoscope.waveforms import Record
 from lithoscope.waveforms.resampling import half_width_s
@@ -41,7 +41,7 @@ from lithoscope.waveforms.resampling import half_width_s
 _PIECE = 1 << 18
 
 
-class LearnedPicker:
+class LearnedPicker(TrainedPicker):
     """Picks P and S with a trained network, and says how sure it is.
 
     The network sees samples at its own rate (100 Hz), free of unit and offset; its output at a
@@ -78,13 +78,7 @@ class LearnedPicker:
     def __init__(
         self, model: Model | Path | str, settings: LearnedPickerSettings | None = None
     ) -> None:
-        self.settings = settings or LearnedPickerSettings()
-        self.model = (
-            model if isinstance(model, Model) else load_model(model, threads=self.settings.threads)
-        )
-        card = self.model.card
-        self.name = card.title
-        self.sampling_rate_hz = card.input.rate_hz
+        super().__init__(model, settings)
         self._network = _network(self.model)
         reach = self._network.reach + self._network.prepare_reach + self._network.stride
         self.context_s = float(
@@ -94,19 +88,11 @@ class LearnedPicker:
                 + max(self.settings.apart_s + RIVAL_S, LONGEST_S)
             )
         )
-        self.thresholds = thresholds_of(self.model, self.settings)
-        calibration = card.calibration
+        calibration = self.model.card.calibration
         self._floors = (
             inverse(calibration.p.probability, self.thresholds[0]),
             inverse(calibration.s.probability, self.thresholds[1]),
         )
-
-    def unusable(self, record: Record) -> str | None:
-        """Return why nothing can be picked on a record, or None.
-
-        Such a record gives empty tables; this is the sentence to show for it.
-        """
-        return unusable(record)
 
     def pick(self, record: Record) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return picks and detections of one record.
@@ -229,31 +215,3 @@ def _network(model: Model) -> Network:
         reach=card.windows.reach,
         prepare_reach=preprocessing.REACH,
     )
-
-
-def thresholds_of(model: Model, settings: LearnedPickerSettings) -> tuple[float, float, float]:
-    """Return the thresholds in force: given ones, else by rate of false picks, else the card's."""
-    card = model.card
-    values = [card.thresholds.p, card.thresholds.s]
-    rate = settings.false_picks_per_hour
-    given = (settings.p_threshold, settings.s_threshold)
-    for k, phase in enumerate("PS"):
-        own = given[k]
-        if own is not None:
-            values[k] = own
-        elif rate is not None:
-            curve: Curve = (card.calibration.p, card.calibration.s)[k].threshold
-            try:
-                values[k] = threshold(curve, rate, what=f"{phase} picks")
-            except ConfigError as error:
-                raise ConfigError(f"model '{card.name}': {error}") from None
-    for k, phase in enumerate("PS"):
-        curve = (card.calibration.p, card.calibration.s)[k].probability
-        most = float(calibrated(curve, np.inf))
-        if values[k] > most:
-            raise ConfigError(
-                f"model '{card.name}': no {phase} pick reaches a probability of {values[k]:g}; "
-                f"the largest this model gives is {most:.4g}: choose a lower threshold"
-            )
-    event = card.thresholds.event if settings.event_threshold is None else settings.event_threshold
-    return values[0], values[1], event

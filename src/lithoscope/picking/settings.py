@@ -1,4 +1,4 @@
-"""Settings of the classical picker."""
+"""Settings of the pickers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from pydantic import Field
 from lithoscope.settings import Settings
 
 
-class ClassicalPickerSettings(Settings):
+class OnsetSettings(Settings):
+    """What every picker is told."""
+
+    apart_s: float = Field(
+        default=0.4,
+        ge=0.05,
+        le=5.0,
+        description="Of two onsets of one phase closer than this, the more probable one is kept.",
+    )
+
+
+class ClassicalPickerSettings(OnsetSettings):
     """What a user may change; everything else follows from the data or was fitted to labels."""
 
     p_threshold: float = Field(
@@ -26,12 +37,6 @@ class ClassicalPickerSettings(Settings):
         le=1.0,
         description="The same for S picks where only the vertical (or no vertical) was recorded.",
     )
-    apart_s: float = Field(
-        default=0.4,
-        ge=0.05,
-        le=5.0,
-        description="Of two onsets of one phase closer than this, the more probable one is kept.",
-    )
     chunk_s: float = Field(
         default=1200.0,
         ge=60.0,
@@ -41,7 +46,7 @@ class ClassicalPickerSettings(Settings):
     )
 
 
-class LearnedPickerSettings(Settings):
+class LearnedPickerSettings(OnsetSettings):
     """What a user may change; the rest is fixed by the model and its card."""
 
     false_picks_per_hour: float | None = Field(
@@ -70,12 +75,6 @@ class LearnedPickerSettings(Settings):
         ge=0.05,
         le=1.0,
         description="A detection lasts while its probability is above this part of the threshold.",
-    )
-    apart_s: float = Field(
-        default=0.4,
-        ge=0.05,
-        le=5.0,
-        description="Of two onsets of one phase closer than this, the more probable one is kept.",
     )
     chunk_s: float = Field(
         default=320.0,

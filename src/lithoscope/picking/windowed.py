@@ -26,7 +26,7 @@ from lithoscope.errors import ModelError
 from lithoscope.learning.calibration import Curve, calibrated, logit, sigma_factor
 from lithoscope.learning.cards import Input, ModelCard
 from lithoscope.learning.models import Model, load_model
-from lithoscope.picking._detect import local_maxima
+from lithoscope.learning.peaks import local_maxima
 from lithoscope.picking._peaks import inverse, largest
 from lithoscope.picking._tables import (
     LOWEST_HZ,
@@ -34,9 +34,9 @@ from lithoscope.picking._tables import (
     picks_table,
     require_finite,
     rounded,
-    unusable,
 )
-from lithoscope.picking.learned import LearnedPicker, thresholds_of
+from lithoscope.picking._trained import TrainedPicker
+from lithoscope.picking.learned import LearnedPicker
 from lithoscope.picking.settings import LearnedPickerSettings
 from lithoscope.waveforms import Record, resample
 from lithoscope.waveforms.resampling import half_width_s
@@ -59,7 +59,7 @@ def trained_picker(
     return kind(model, settings)
 
 
-class WindowedPicker:
+class WindowedPicker(TrainedPicker):
     """Picks P and S with a PhaseNet or an EQTransformer.
 
     Parameters
@@ -92,15 +92,9 @@ class WindowedPicker:
     def __init__(
         self, model: Model | Path | str, settings: LearnedPickerSettings | None = None
     ) -> None:
-        self.settings = settings or LearnedPickerSettings()
-        self.model = (
-            model if isinstance(model, Model) else load_model(model, threads=self.settings.threads)
-        )
+        super().__init__(model, settings)
         card = self.model.card
         _check(card)
-        self.name = card.title
-        self.sampling_rate_hz = card.input.rate_hz
-        self.thresholds = thresholds_of(self.model, self.settings)
         self.context_s = float(
             np.ceil(
                 card.windows.length / self.sampling_rate_hz
@@ -108,10 +102,6 @@ class WindowedPicker:
                 + self.settings.apart_s
             )
         )
-
-    def unusable(self, record: Record) -> str | None:
-        """Return why nothing can be picked on a record, or None."""
-        return unusable(record)
 
     def annotate(self, record: Record) -> NDArray[np.float32]:
         """Return ``(3, n)`` probabilities of P, S and event at the record's samples.
