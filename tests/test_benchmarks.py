@@ -16,7 +16,7 @@ NO_BENCHMARKS = {
     "fit_classical_picker.py": "writes the classical picker's model into the package",
 }
 NEED_REAL_DATA = {
-    "evaluate_picker.py": "labelled",
+    "evaluate_classical_picker.py": "labelled",
     "evaluate_pickers.py": "labelled",
     "picker_sampling_rates.py": "labelled",
 }
@@ -31,7 +31,7 @@ def test_the_folder_holds_what_is_promised() -> None:
     assert set(NO_BENCHMARKS) <= {p.name for p in FOLDER.glob("*.py")}
     assert {
         "read_station_day.py",
-        "evaluate_picker.py",
+        "evaluate_classical_picker.py",
         "evaluate_pickers.py",
         "associate_picks.py",
         "locate_events.py",

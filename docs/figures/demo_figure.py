@@ -104,9 +104,11 @@ def draw_section(axes: Axes, catalog: Catalog, chosen: str) -> None:
     rows = []
     for station in first.index:
         phases = set(arrivals.loc[arrivals["station"] == station, "phase"])
-        rows += [(station, 0, "Z", {"P"}) if "S" in phases else (station, 0, "Z", phases)]
-        if "S" in phases:
-            rows.append((station, 1, "N", {"S"}))
+        # S is shown on N where there is one, else with P on Z.
+        on_n = {"S"} & phases if any(c[-1] in "N1" for c in archive.channels(station)) else set()
+        rows.append((station, 0, "Z", phases - on_n))
+        if on_n:
+            rows.append((station, 1, "N", on_n))
     for row, (station, component, name, phases) in enumerate(rows):
         start, end = (origin_ns + round(s * 1e9) for s in (BEFORE_S - 4.0, AFTER_S))
         records, _ = read_records(archive, station, start, end)

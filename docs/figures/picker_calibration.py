@@ -20,7 +20,7 @@ import pandas as pd
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "benchmarks"))
 
-from evaluate_picker import collect  # noqa: E402
+from evaluate_classical_picker import collect  # noqa: E402
 from picker_data import MANUAL, load  # noqa: E402
 
 from lithoscope.picking import ClassicalPicker  # noqa: E402

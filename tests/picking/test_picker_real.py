@@ -86,7 +86,7 @@ def test_scores_on_the_test_part_of_the_labelled_traces(real_data):
     sys.path.insert(0, str(BENCHMARKS))
     try:
         spec = importlib.util.spec_from_file_location(
-            "evaluate_picker", BENCHMARKS / "evaluate_picker.py"
+            "evaluate_classical_picker", BENCHMARKS / "evaluate_classical_picker.py"
         )
         evaluate = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(evaluate)

@@ -147,29 +147,11 @@ def build_dataset(
     channels = None
     if stations:
         channels = read_stations(list(stations), codes=archive.stations()).channels
-    of_site = _archive_stations(archive)
-    magnitude = catalog.events.set_index("event_id")["magnitude"]
-    bad: list[tuple[str, str, str]] = []
-    groups = list(arrivals.groupby(arrivals["station"].map(site)))
-    with (
-        SeisBenchWriter(output, traces_per_file=settings.traces_per_file) as writer,
-        reporter.track("stations", len(groups)) as step,
-    ):
-        for code, own in groups:
-            station = of_site.get(str(code))
-            if station is None:
-                bad += [(name, "no recordings of the station", str(code))] * len(
-                    set(own["event_id"])
-                )
-            else:
-                rows = _traces(archive, station, own, channels, settings)
-                for record, row in rows:
-                    if isinstance(record, str):
-                        bad.append((name, record, row["trace"]))
-                        continue
-                    known = {"source": name, "magnitude": magnitude.get(row["event"], np.nan)}
-                    bad += _add(writer, record, row | known)
-            step()
+    labels = arrivals.assign(
+        magnitude=arrivals["event_id"].map(catalog.events.set_index("event_id")["magnitude"])
+    )
+    with SeisBenchWriter(output, traces_per_file=settings.traces_per_file) as writer:
+        bad = _write(writer, archive, channels, labels, settings, name, reporter)
     if not any(output.glob("metadata*.csv")):
         why = bad[0][1] if bad else "no traces"
         raise DataError(f"no usable trace of {len(bad)} ({why}); nothing written to '{output}'")
@@ -177,6 +159,37 @@ def build_dataset(
     return WaveformDataset(
         made.metadata, made.readers, made.keys, add_exclusions(made.exclusions, bad), made.notes
     )
+
+
+def _write(
+    writer: SeisBenchWriter,
+    archive: Archive,
+    channels: pd.DataFrame | None,
+    arrivals: pd.DataFrame,
+    settings: DatasetSettings,
+    name: str,
+    reporter: Reporter,
+) -> list[tuple[str, str, str]]:
+    """Write the traces of all arrivals (with a column magnitude); return what is left out."""
+    of_site = _archive_stations(archive)
+    magnitude = arrivals.drop_duplicates("event_id").set_index("event_id")["magnitude"]
+    bad: list[tuple[str, str, str]] = []
+    groups = list(arrivals.groupby(arrivals["station"].map(site)))
+    with reporter.track("stations", len(groups)) as step:
+        for code, own in groups:
+            station = of_site.get(str(code))
+            if station is None:
+                missing = (name, "no recordings of the station", str(code))
+                bad += [missing] * own["event_id"].nunique()
+            else:
+                for record, row in _traces(archive, station, own, channels, settings):
+                    if isinstance(record, str):
+                        bad.append((name, record, row["trace"]))
+                        continue
+                    known = {"source": name, "magnitude": magnitude.get(row["event"], np.nan)}
+                    bad += _add(writer, record, row | known)
+            step()
+    return bad
 
 
 def _archive_stations(archive: Archive) -> dict[str, str]:

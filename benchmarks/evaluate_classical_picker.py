@@ -1,7 +1,10 @@
-"""Measure a picker on the labelled traces and on quiet continuous records.
+"""Measure the classical picker on the labelled traces and on quiet continuous records.
 
-    python benchmarks/evaluate_picker.py [--small] [--part test|training] [--least P] [--noise]
-                                         [--json FILE]
+On its own split of them, that of `fit_classical_picker.py`; `evaluate_pickers.py` puts pickers
+beside each other.
+
+    python benchmarks/evaluate_classical_picker.py [--small] [--part test|training] [--least P]
+        [--noise] [--json FILE]
 
 Prints, for P and S: precision, recall and F1 within 0.1, 0.2 and 0.5 s; the median and the
 median absolute deviation of picked minus labelled time; how often the label lies within one
