@@ -7,15 +7,34 @@ import re
 import socket
 import struct
 import threading
+import time
 import xml.etree.ElementTree as ElementTree
+from contextlib import suppress
+from fnmatch import fnmatchcase
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from seedlink_data import START_NS, network
 
 from lithoscope.errors import ConfigError
 from lithoscope.waveforms.seedlink import SeedLinkServer, ServerLimits, decode
 from lithoscope.waveforms.seedlink._session import parse_time
-from lithoscope.waveforms.seedlink.selection import selector3_to_4, selector4_to_3
+from lithoscope.waveforms.seedlink.selection import matches, selector3_to_4, selector4_to_3
+
+WORDS = [
+    *("HELLO", "SLPROTO", "STATION", "SELECT", "DATA", "FETCH", "TIME", "END", "INFO", "BATCH"),
+    *("CAPABILITIES", "AUTH", "USERAGENT", "ENDFETCH"),
+]
+ARGUMENTS = [
+    *("4.0", "3.1", "CI_CCC", "CCC", "CI", "*", "??", "5", "ALL", "-1", "2019,07,04", "ID"),
+    *("STREAMS", "!", "!*:3", ":", ".", "-", "\x0b"),
+]
+COMMANDS = st.builds(
+    lambda word, rest: " ".join([word, *rest]).encode(),
+    st.sampled_from(WORDS),
+    st.lists(st.sampled_from(ARGUMENTS), max_size=4),
+)
 
 
 class Talk:
@@ -417,6 +436,36 @@ def test_limits_on_connections_lines_and_errors(server, cuts):
             assert two.ended()
     with SeedLinkServer(port=0, limits=limits) as small, Talk(small) as silent:
         assert silent.ended()
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.lists(st.one_of(COMMANDS, st.binary(max_size=80)), max_size=8))
+@example(data=[b"\x0b", b"INFO"])
+def test_no_bytes_of_a_client_harm_the_server(server, data):
+    with Talk(server) as talk:
+        talk.socket.sendall(b"\r\n".join(data) + b"\r\n")
+        talk.socket.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionError):
+            while talk.socket.recv(65536):
+                pass
+    with Talk(server) as talk:
+        assert talk.ask("HELLO").startswith("SeedLink v4.0")
+    assert not server.failures
+
+
+def test_patterns_take_no_time_to_speak_of():
+    begin = time.process_time()
+    assert not matches("*a" * 30, "a" * 29 + "b" * 30)
+    assert matches("*?" * 30 + "*", "a" * 40)
+    assert time.process_time() - begin < 1.0
+
+
+@pytest.mark.parametrize("pattern", ["", "*", "?", "a*", "*a", "a?c", "a*c*", "**", "b", "abcd"])
+@pytest.mark.parametrize("text", ["", "a", "abc", "abcabc", "c"])
+def test_patterns_are_those_of_the_shell(pattern, text):
+    assert matches(pattern, text) == fnmatchcase(text, pattern)
 
 
 def test_an_address_in_use_is_one_line(server):

@@ -94,17 +94,21 @@ def command(
     settings = ReplaySettings.parse(values, where="replay")
     with Replay(data, settings) as replay:
         typer.echo(f"serving {len(replay.cutter.channels)} channels at {replay.url}", err=True)
-        while not replay.wait(_PROGRESS_S):
-            typer.echo(_progress(replay), err=True)
-        replay.delivered(_DELIVERY_S)
+        try:
+            while not replay.wait(_PROGRESS_S):
+                typer.echo(_progress(replay), err=True)
+            replay.delivered(_DELIVERY_S)
+            if stay:
+                typer.echo("all sent; still serving (Ctrl-C ends)", err=True)
+                replay.run_on()
+        except KeyboardInterrupt:
+            if not replay.wait(0):
+                typer.echo("stopped before the end", err=True)
         result = replay.report()
         if report is not None:
             with replacing(report) as path:
                 path.write_text(json.dumps(result.as_dict(), indent=1) + "\n")
         show(result.as_dict(), as_json, report_text(result))
-        if stay:
-            typer.echo("all sent; still serving (Ctrl-C ends)", err=True)
-            replay.run_on()
 
 
 def report_text(report: ReplayReport) -> str:

@@ -96,8 +96,8 @@ class ServedClient:
             if len(buffer) > _MAX_LINE:
                 return
             for line in lines:
-                text = line.decode("ascii", "replace").strip(" \t\0")
-                if not text:
+                text = line.decode("ascii", "replace").strip("\0")
+                if not text.split():
                     continue
                 try:
                     reply = self._answer(text)

@@ -24,6 +24,7 @@ from lithoscope.waveforms.seedlink.selection import (
 
 SOFTWARE = f"SeedLink v4.0 (Lithoscope/{__version__}) :: SLPROTO:4.0 SLPROTO:3.1 CAP"
 MAX_STATIONS = 2000
+MAX_SELECTORS = 100  # of one station
 _MAX_REPLY = 97  # longest reply before its end, as in ringserver
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = re.compile(
@@ -166,6 +167,8 @@ class Session:
         if not SELECTOR_CHARACTERS.match(selector):
             return self._error("ARGUMENTS", "Selector contains illegal characters")
         request = self.stations[self.current] if self.state == "station" else self.common
+        if len(request.selection.selectors) >= MAX_SELECTORS:
+            return self._error("LIMIT", "Selector limit reached")
         place = len(request.selection.selectors) if selector.startswith("!") else 0
         request.selection.selectors.insert(place, (selector, form))
         return self._ok()

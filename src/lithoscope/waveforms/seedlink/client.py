@@ -16,7 +16,7 @@ from lithoscope.waveforms.seedlink._connection import Connection, Frame, LinkErr
 from lithoscope.waveforms.seedlink.packet import Packet, decode
 from lithoscope.waveforms.seedlink.selection import (
     SELECTOR_CHARACTERS,
-    glob,
+    matches,
     selector3_to_4,
     selector4_to_3,
 )
@@ -226,8 +226,8 @@ class SeedLinkClient:
         """
         windowed = self.end_ns is not None
         for pattern, selectors in self.selections:
-            matches = re.compile(glob(pattern) + r"\Z")
-            known = {} if windowed else {k: v for k, v in self._state.items() if matches.match(k)}
+            fitting = {k: v for k, v in self._state.items() if matches(pattern, k)}
+            known = {} if windowed else fitting
             for station in sorted(known):
                 yield station, selectors, known[station]
             if pattern not in known:

@@ -20,8 +20,8 @@ from lithoscope.waveforms.record import nearest_sample, offset_ns, sample_at_or_
 from lithoscope.waveforms.remote import local_copy
 from lithoscope.waveforms.seedlink.records import Cut, encode_record, whole_numbers
 
-# Samples read at once, of all channels together (64 MB as int32).
-_CHUNK_SAMPLES = 16_000_000
+# Samples read at once, of all channels together (32 MB as int32).
+_CHUNK_SAMPLES = 8_000_000
 _CHUNK_S = (60.0, 6 * 3600.0)  # shortest and longest time read at once
 _STEP_S = 10.0  # data time cut between two sortings
 

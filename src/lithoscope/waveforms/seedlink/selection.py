@@ -9,9 +9,30 @@ STATION_CHARACTERS = re.compile(r"[A-Za-z0-9?*_]*\Z")
 SELECTOR_CHARACTERS = re.compile(r"[A-Za-z0-9?*_!-]*\Z")
 
 
-def glob(pattern: str) -> str:
-    """Return the regular expression of a pattern with ``*`` and ``?``."""
-    return "".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in pattern)
+def matches(pattern: str, text: str) -> bool:
+    """Tell whether a text fits a pattern with ``*`` and ``?``, in time that is never exponential.
+
+    Patterns come from clients: as regular expressions, a few of them could hold a server.
+    """
+    i = j = 0
+    star, resume = -1, 0
+    while i < len(text):
+        if j < len(pattern) and pattern[j] == "*":
+            star, resume = j, i
+            j += 1
+        elif j < len(pattern) and pattern[j] in ("?", text[i]):
+            i, j = i + 1, j + 1
+        elif star >= 0:
+            resume += 1
+            i, j = resume, star + 1
+        else:
+            return False
+    return not pattern[j:].strip("*")
+
+
+def is_pattern(text: str) -> bool:
+    """Tell whether a text has wildcards."""
+    return "*" in text or "?" in text
 
 
 def stream_id(location: str, channel: str) -> str:
@@ -63,52 +84,48 @@ class Selection:
     station: str | None
     selectors: list[tuple[str, str]] = field(default_factory=list)
 
-    def patterns(self) -> tuple[list[str], list[str]]:
-        """Return regular expressions of ``NET_STA_LOC_B_S_SS`` to take and to leave out."""
-        station = glob(self.station) if self.station is not None else ".*"
-        take: list[str] = []
-        leave: list[str] = []
-        for selector, _ in self.selectors:
-            target = leave if selector.startswith("!") else take
-            # Leading dashes stand for an empty location code.
-            target.append(f"{station}_{glob(selector.removeprefix('!').lstrip('-'))}")
-        return (take or [f"{station}_.*"]), leave
+    def format_of(self, stream: str) -> str | None:
+        """Return None if a stream of this station is not wanted, otherwise its format."""
+        wanted = [(s, f) for s, f in self.selectors if not s.startswith("!")]
+        if not wanted:
+            return ""
+        # Leading dashes stand for an empty location code.
+        return next((form for s, form in wanted if matches(s.lstrip("-"), stream)), None)
+
+    def excludes(self, stream: str) -> bool:
+        """Tell whether a negated selector names a stream."""
+        negated = (s[1:].lstrip("-") for s, _ in self.selectors if s.startswith("!"))
+        return any(matches(s, stream) for s in negated)
 
 
 class StreamFilter:
-    """Tell which streams a connection gets, and in which format."""
+    """Tell which streams a connection gets, and in which format; no selection means all."""
 
     def __init__(self, selections: list[Selection]) -> None:
-        parts = [(s, *s.patterns()) for s in selections]
-        take = [p for _, patterns, _ in parts for p in patterns]
-        leave = [p for _, _, patterns in parts for p in patterns]
-        self._take = re.compile("|".join(f"(?:{p})\\Z" for p in take)) if take else None
-        self._leave = re.compile("|".join(f"(?:{p})\\Z" for p in leave)) if leave else None
-        self._formats = [
-            (
-                re.compile(glob(s.station if s.station is not None else "*") + r"\Z"),
-                [(re.compile(glob(text.lstrip("-")) + r"\Z"), form) for text, form in s.selectors],
-            )
-            for s in selections
-        ]
+        self._all = not selections
+        self._named: dict[str, Selection] = {}
+        self._patterns: list[tuple[str, Selection]] = []
+        for selection in selections:
+            station = "*" if selection.station is None else selection.station
+            if is_pattern(station):
+                self._patterns.append((station, selection))
+            else:
+                self._named[station] = selection
         self._known: dict[tuple[str, str], str | None] = {}
 
     def format_of(self, station: str, stream: str) -> str | None:
         """Return None if the stream is not wanted, otherwise "" (as it is) or "3"."""
+        if self._all:
+            return ""
         key = (station, stream)
         if key not in self._known:
             self._known[key] = self._find(station, stream)
         return self._known[key]
 
     def _find(self, station: str, stream: str) -> str | None:
-        name = f"{station}_{stream}"
-        if self._take is not None and not self._take.match(name):
+        """Ask the selection that names the station first, then the patterns."""
+        fitting = [self._named[station]] if station in self._named else []
+        fitting += [s for pattern, s in self._patterns if matches(pattern, station)]
+        if any(s.excludes(stream) for s in fitting):
             return None
-        if self._leave is not None and self._leave.match(name):
-            return None
-        for pattern, selectors in self._formats:
-            if pattern.match(station):
-                for selector, form in selectors:
-                    if selector.match(stream):
-                        return form
-        return ""
+        return next((f for s in fitting if (f := s.format_of(stream)) is not None), None)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from lithoscope.errors import ConfigError, DataError
+from lithoscope.errors import ConfigError
 from lithoscope.waveforms.seedlink._info import (
     document,
     error_packet,
@@ -54,6 +57,17 @@ class SeedLinkServer:
     Every client reads the common ring at its own pace. One that falls behind the oldest packet
     of the ring goes on there: it loses packets, the server and the other clients do not wait.
 
+    Attributes
+    ----------
+    ring
+        The packets.
+    clients
+        Connections of the moment.
+    n_connections
+        Connections so far.
+    failures
+        The newest errors of this server itself; there should be none.
+
     Parameters
     ----------
     host, port
@@ -83,6 +97,7 @@ class SeedLinkServer:
         self.ring = Ring(int(self.limits.ring_mb * MEGABYTE))
         self.clients: set[ServedClient] = set()
         self.n_connections = 0
+        self.failures: deque[str] = deque(maxlen=100)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._server: asyncio.Server | None = None
@@ -97,7 +112,8 @@ class SeedLinkServer:
     @property
     def url(self) -> str:
         """``seedlink://HOST:PORT``."""
-        return f"seedlink://{self.host}:{self._port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"seedlink://{host}:{self._port}"
 
     def start(self) -> SeedLinkServer:
         """Begin to listen; return when clients can connect."""
@@ -203,6 +219,7 @@ class SeedLinkServer:
         self, loop: asyncio.AbstractEventLoop, started: threading.Event, failure: list[OSError]
     ) -> None:
         asyncio.set_event_loop(loop)
+        loop.set_exception_handler(self._failed)
         try:
             self._server = loop.run_until_complete(
                 asyncio.start_server(self._serve, self.host, self._port)
@@ -235,13 +252,16 @@ class SeedLinkServer:
         self.clients.add(client)
         self.n_connections += 1
         try:
-            await client.run()
-        except (OSError, TimeoutError, asyncio.CancelledError, DataError):
-            pass
+            with suppress(OSError, TimeoutError, asyncio.CancelledError):  # it ended
+                await client.run()
         finally:
             self.clients.discard(client)
             writer.transport.abort()
             self.moved()
+
+    def _failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Keep what ended a connection and should not have; the others go on."""
+        self.failures.append(f"{context.get('message', '')}: {context.get('exception')!r}")
 
     def _wake(self) -> None:
         self._woken = False
