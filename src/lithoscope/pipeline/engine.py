@@ -112,6 +112,23 @@ class LocalEngine:
                 )
             left.extendleft(reversed(lost))
 
+    def apart(self, function: Function, shared: Any, unit: Any) -> Any:
+        """Return ``function(shared, unit)``, called in a new process that ends with it."""
+        context = multiprocessing.get_context("spawn")
+        with (
+            _one_thread_each(),
+            ProcessPoolExecutor(
+                1, mp_context=context, initializer=_receive, initargs=(shared,)
+            ) as pool,
+        ):
+            try:
+                return pool.submit(_call, function, unit).result()
+            except BrokenProcessPool:
+                raise LithoscopeError(
+                    "a worker process was killed (out of memory?); a worker needs more memory than "
+                    "there is"
+                ) from None
+
     def close(self) -> None:
         """Nothing stays open between two calls of `map`."""
 

@@ -112,7 +112,7 @@ def pick_stage(context: Context) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFra
     shared = (context.archive, context.inventory.channels, context.settings)
     with context.reporter.track("picking", len(todo)) as step:
         units = {keys[unit]: unit for unit in todo}
-        for _ in do_units(context.engine, context.directory, "pick", _pick_unit, shared, units):
+        for _ in do_units(context.engine, context.directory, "pick", pick_unit, shared, units):
             step()
     loaded = load_units(context.directory, "pick", keys.values())
     return (
@@ -122,7 +122,8 @@ def pick_stage(context: Context) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFra
     )
 
 
-def _pick_unit(shared: Any, unit: PickUnit) -> Tables:
+def pick_unit(shared: Any, unit: PickUnit) -> Tables:
+    """Pick a station in a span of time; ``shared`` is (archive, CHANNELS, settings)."""
     archive, channels, settings = shared
     picker = make_picker(settings.picking)
     margin = round(picker.context_s * NS_PER_S)

@@ -135,6 +135,15 @@ def local_copy(source: Path | str | RemoteFile) -> Iterator[Path]:
             mine.unlink()
 
 
+def file_size(source: str) -> int:
+    """Return the bytes of a file, or of an object of a store; 0 if that is not known."""
+    if not is_url(source):
+        return Path(source).stat().st_size
+    fs, root = _file_system(source)
+    with _translated(source):
+        return int(fs.info(root).get("size") or 0)
+
+
 def cache_folder() -> Path:
     """Return the folder of the cache."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
