@@ -30,9 +30,14 @@ class SyntheticArchive:
 
 
 def make(
-    folder: Path, *, n_stations: int = 6, n_events: int = 4, seed: int = 7
+    folder: Path,
+    *,
+    n_stations: int = 6,
+    n_events: int = 4,
+    seed: int = 7,
+    duration_s: float = DURATION_S,
 ) -> SyntheticArchive:
-    """Write ten minutes of a network and return where it is and what happened."""
+    """Write some minutes of a network and return where it is and what happened."""
     rng = np.random.default_rng(seed)
     model = builtin_model("iasp91")
     network = random_network(n_stations, 20.0, rng, longitude=10.0, latitude=45.0)
@@ -46,9 +51,9 @@ def make(
         magnitude=(2.0, 3.0),
     )
     events["time"] = pd.Timestamp(START) + pd.to_timedelta(
-        60 + np.arange(n_events) * (DURATION_S - 120) / n_events, unit="s"
+        60 + np.arange(n_events) * (duration_s - 120) / n_events, unit="s"
     )
-    records, _ = simulate_records(events, network, model, rng, start=START, duration_s=DURATION_S)
+    records, _ = simulate_records(events, network, model, rng, start=START, duration_s=duration_s)
     write_archive(folder / "waveforms", records)
     stations = folder / "stations.csv"
     rows = ["network,station,band,longitude,latitude,elevation_m,gain,unit"]

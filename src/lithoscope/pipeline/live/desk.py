@@ -77,6 +77,8 @@ class Desk:
         self._now_ns = now_ns
         self._rest_until = 0.0
         self._todo: dict[str, LiveEvent] = {}
+        # Ids of picks in the store that were not final when they were written, by station.
+        self._provisional: dict[str, set[str]] = {}
         self.pruned = False
 
     # Picking
@@ -174,6 +176,8 @@ class Desk:
         catalog = self.events.solution_of(event, self.network.settings.magnitude)
         with self.meter.time("store"):
             change = self.store.put_event(catalog)
+        for row in event.picks[["station", "pick_id"]].itertuples(index=False):
+            self._provisional.setdefault(str(row[0]), set()).add(str(row[1]))
         event.published = event.located
         event.cancelled = False
         event.shown_magnitude = float(catalog.events["magnitude"].iloc[0])
@@ -328,11 +332,22 @@ class Desk:
         self.spool.compact(late)
 
     def store_tables(self) -> None:
-        """Write what became final, and problems."""
+        """Write what became final, and problems; take off picks that later data moved."""
         picks, detections = self.board.newly_final()
         for name, table in (("picks", picks), ("detections", detections)):
             if len(table):
                 self.store.add(name, table)
+        stale: list[str] = []
+        for station, written in self._provisional.items():
+            mine = self.board.stations.get(station)
+            if mine is None:
+                continue
+            known = set(mine.picks["pick_id"])
+            old = {p for p in written if int(p.rpartition("/")[2]) < mine.final_ns}
+            stale += sorted(old - known)
+            written -= old
+        if stale:
+            self.store.forget_picks(stale)
         for table in self.problems.take():
             self.store.add("problems", table)
 

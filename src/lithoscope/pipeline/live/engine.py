@@ -36,6 +36,7 @@ from lithoscope.pipeline.live.spool import SPOOL, Spool
 from lithoscope.pipeline.live.state import Saved, StateFiles
 from lithoscope.pipeline.pickers import make_picker
 from lithoscope.pipeline.progress import Reporter, Silent
+from lithoscope.pipeline.relocate import keep_settings
 from lithoscope.pipeline.run import STORE_NAME, versions
 from lithoscope.pipeline.rundir import RunDirectory
 from lithoscope.pipeline.runlog import LOG_NAME, RunLog
@@ -149,6 +150,7 @@ class Watch:
     ) -> None:
         self.path, self.settings, self.live, self.log = output, settings, settings.live, log
         self.store = store
+        store.put_state("watch", {"begun_ns": time.time_ns()})  # makes a new store
         self.files = StateFiles(output)
         self.marks = self.files.marks()
         for source in sources:
@@ -165,6 +167,7 @@ class Watch:
         self._times = dict.fromkeys(("sync", "save", "status", "slow"), time.monotonic())
         self._retry: dict[str, float] = {}
         self._pending: list[Item] = []
+        self._moved = False
         picker = make_picker(settings.picking)
         self.desk = Desk(
             spool=Spool(output / SPOOL, self.live.segment_s),
@@ -184,7 +187,7 @@ class Watch:
 
     def run(self, stop: threading.Event, until_idle_s: float | None) -> WatchResult:
         """Work until stopped, or until no data come."""
-        self.store.put_settings(render_toml(self.settings))
+        keep_settings(self.store, self.settings, self.desk.network.terms)
         self.intake.start()
         last = time.monotonic()
         try:
@@ -277,9 +280,8 @@ class Watch:
         self._attempt("stations", self._update_network)
         desk = self.desk
         desk.clock_ns = self.clock.now_ns
-        idle = not items or self.intake.waiting == 0
         hurry = self.intake.waiting > 0
-        for station in desk.due(self.onsets, idle=idle and not self.onsets):
+        for station in desk.due(self.onsets, idle=not items):
             self._attempt(f"pick {station}", partial(desk.pick, station))
             self.onsets.discard(station)
         self._attempt("associate", partial(desk.associate, hurry=hurry))
@@ -361,6 +363,7 @@ class Watch:
         for item in items:
             name, (key, value) = self.intake.health[item.source].name, item.mark
             self.marks.setdefault(name, {})[key] = value
+            self._moved = True
         self.meter.add("queue", now - items[0].came)
         self._pending = []
 
@@ -412,7 +415,9 @@ class Watch:
 
     def _sync(self) -> None:
         self.desk.spool.sync()
-        self.files.save_marks(self.marks)
+        if self._moved:
+            self.files.save_marks(self.marks)
+            self._moved = False
 
     def _save(self) -> None:
         desk = self.desk

@@ -20,7 +20,7 @@ _KEPT = 2000
 # Of the running averages, s of data.
 _MEMORY_S = 60.0
 # Mean step of half a second over the running mean that counts as an onset.
-_ONSET = 2.5
+_ONSET = 2.0
 _BLOCK_S = 0.5
 # The same problem of the same thing is reported once in this time (s of data).
 _AGAIN_NS = 3600 * NS_PER_S

@@ -1,0 +1,294 @@
+"""`watch` beside `run`: same catalogue, kills, latency, memory.
+
+    python benchmarks/watch_streams.py replay [--data FOLDER --stations FILE --config FILE]
+        [--speed N] [--faults] [--output FOLDER]
+    python benchmarks/watch_streams.py kills [--kills N]
+    python benchmarks/watch_streams.py long [--hours N] [--stations-count N]
+    python benchmarks/watch_streams.py --small
+
+``replay`` serves recordings over SeedLink and watches them; the final solution is compared with a
+batch run on the same files. ``kills`` kills a watch with SIGKILL at random moments of a replay and
+begins it again each time. ``long`` feeds synthetic noise with an event every five minutes, as fast as
+it goes, and reports memory, open files and latency by hour of data. Without ``--data`` the
+recordings are synthetic (5 stations, 5 minutes, seed 7), with the classical picker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "pipeline"))
+
+from live_cases import catalogue, packets_of, settings  # noqa: E402
+from synthetic_archive import SyntheticArchive, make  # noqa: E402
+
+from lithoscope.catalog import Catalog, Store  # noqa: E402
+from lithoscope.constants import NS_PER_S  # noqa: E402
+from lithoscope.pipeline import load_settings, run  # noqa: E402
+from lithoscope.pipeline.live.engine import watch  # noqa: E402
+from lithoscope.pipeline.live.sources import MemorySource, SeedLinkSource  # noqa: E402
+from lithoscope.pipeline.replay import Replay, ReplaySettings  # noqa: E402
+from lithoscope.pipeline.replay.faults import FaultSettings  # noqa: E402
+from lithoscope.waveforms.seedlink import Packet  # noqa: E402
+
+FAULTS = {
+    "seed": 1,
+    "delay": 0.02,
+    "reorder": 0.02,
+    "duplicate": 0.02,
+    "disconnect_per_hour": 20.0,
+}
+
+
+def small_case(folder: Path) -> SyntheticArchive:
+    return make(folder, n_stations=5, n_events=2, duration_s=300.0)
+
+
+def print_difference(live: Catalog, batch: Catalog) -> None:
+    """Print how the final solution differs from the batch run's."""
+    mine = live.events.sort_values("time", ignore_index=True)
+    theirs = batch.events.sort_values("time", ignore_index=True)
+    print(f"events: {len(mine)} in the watch, {len(theirs)} in the run")
+    gap = np.abs(
+        mine["time"].astype("int64").to_numpy()[:, None]
+        - theirs["time"].astype("int64").to_numpy()[None, :]
+    )
+    pairs = [(i, int(gap[i].argmin())) for i in range(len(mine)) if gap.size]
+    pairs = [(i, j) for i, j in pairs if gap[i, j] < NS_PER_S]
+    a = mine.iloc[[i for i, _ in pairs]].reset_index(drop=True)
+    b = theirs.iloc[[j for _, j in pairs]].reset_index(drop=True)
+    off_ms = (a["time"] - b["time"]).abs().dt.total_seconds() * 1e3
+    sizes = (a["magnitude"] - b["magnitude"]).abs()
+    neither = int((a["magnitude"].isna() & b["magnitude"].isna()).sum())
+    print(
+        f"matched within 1 s: {len(pairs)}; largest time error {off_ms.max():.3f} ms, within 1 ms "
+        f"{int((off_ms <= 1).sum())}; largest magnitude error {sizes.max():.4f}, within 0.01 "
+        f"{int((sizes <= 0.01).sum())}, both none {neither}"
+    )
+    print(f"same id: {int((a['event_id'] == b['event_id']).sum())} of {len(pairs)}")
+    sets = [set(c.arrivals["pick_id"]) for c in (live, batch)]
+    print(f"arrivals that differ: {len(sets[0] ^ sets[1])} of {len(sets[1])}")
+    sets = [set(c.picks["pick_id"]) for c in (live, batch)]
+    print(f"picks that differ: {len(sets[0] ^ sets[1])} of {len(sets[1])}")
+
+
+def print_latency(health: dict[str, Any]) -> None:
+    """Print the table of latencies; data: s of data time, else s of wall time."""
+    print("| stage | n | median s | 95 % s | largest s |\n| --- | --- | --- | --- | --- |")
+    for stage, row in health["stages"].items():
+        print(
+            f"| {stage} | {row['n']} | {row['latency_s']:.3f} | {row['p95_latency_s']:.3f} | "
+            f"{row['max_latency_s']:.3f} |"
+        )
+
+
+def replay(options: argparse.Namespace, folder: Path) -> None:
+    """Watch a replay; print the difference from a run, and latencies."""
+    if options.data:
+        data, stations = options.data, options.stations
+        chosen = load_settings(options.config, {"output": {"report": False, "exports": []}})
+    else:
+        case = small_case(folder / "data")
+        data, stations, chosen = case.waveforms, case.stations, settings()
+    output = options.output or folder
+    cpu = time.process_time()
+    batch = run([data], [stations], output / "run", chosen).catalog
+    print(f"run: {time.process_time() - cpu:.1f} CPU s (this process)")
+    faults = FaultSettings(**(FAULTS if options.faults else {}))
+    how = ReplaySettings(
+        port=0, speed=options.speed, wait_for_clients=1, packet_s=options.packet_s, faults=faults
+    )
+    cpu, wall = time.process_time(), time.monotonic()
+    with Replay(data, how) as server:
+        source = SeedLinkSource(server.url, start="earliest")
+        result = watch(
+            [source],
+            [stations],
+            output / "watch",
+            chosen,
+            until_idle_s=options.idle_s,
+            on_status=lambda h: (
+                print(
+                    h["clock"],
+                    h["n_picks"],
+                    h["n_events"],
+                    h["behind_s"],
+                    h["memory_mb"],
+                    flush=True,
+                )
+                if options.verbose
+                else None
+            ),
+        )
+        report = server.report()
+    print(
+        f"watch at speed {options.speed:g} (0 = as fast as it goes): "
+        f"{time.process_time() - cpu:.1f} CPU s with the server, {time.monotonic() - wall:.1f} s; "
+        f"{result.n_packets} packets, {result.health['n_doubled']} doubled, "
+        f"{result.health['n_late']} too late; faults {report.faults}"
+    )
+    print_difference(catalogue(output / "watch"), batch)
+    print_versions(output / "watch")
+    print_latency(result.health)
+
+
+def print_versions(output: Path) -> None:
+    with Store(output / "catalogue.sqlite") as store:
+        changes = store.changes(limit=100_000)
+    counts = pd.Series([c.action for c in changes]).value_counts().to_dict()
+    print(f"changes: {counts}")
+
+
+def kills(options: argparse.Namespace, folder: Path) -> None:
+    """Kill a watch again and again; print the difference from a run."""
+    case = small_case(folder / "data")
+    batch = run([case.waveforms], [case.stations], folder / "run", settings()).catalog
+    rng = np.random.default_rng(options.seed)
+    output = folder / "watch"
+    speed = 300.0 / (options.kills * options.pause_s)
+    how = ReplaySettings(port=0, speed=speed, wait_for_clients=1)
+    began = time.monotonic()
+    where: list[str] = []
+    with Replay(case.waveforms, how) as server:
+        words = [
+            *(sys.executable, "-m", "lithoscope", "watch", server.url, "--start", "earliest"),
+            *("--stations", str(case.stations), "--output", str(output), "--picker", "classical"),
+            *("--set", "engine.workers=1", "--set", "live.status_s=0.2", "--until-idle", "5"),
+        ]
+        for _ in range(options.kills):
+            process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            assert process.stderr is not None
+            process.stderr.readline()  # it works: the first status
+            time.sleep(float(rng.uniform(0.0, 2 * options.pause_s)))
+            process.send_signal(signal.SIGKILL)
+            rest = process.stderr.read().decode().strip().splitlines()
+            process.wait()
+            where.append(rest[-1].split(":")[-1] if rest else "")
+        done = subprocess.run(words, capture_output=True, check=False)
+    print(f"{options.kills} kills in {time.monotonic() - began:.0f} s; last exit {done.returncode}")
+    print_difference(catalogue(output), batch)
+    print_versions(output)
+
+
+def long(options: argparse.Namespace, folder: Path) -> None:
+    """Feed hours of synthetic data; print memory, files and latency by hour of data."""
+    case = make(folder / "data", n_stations=options.stations_count, n_events=1, duration_s=300.0)
+    template = packets_of(case.waveforms, packet_s=20.0)
+    cycles = round(options.hours * 12)
+    print(f"{options.stations_count} stations, {cycles} x 300 s, {len(template)} packets each")
+    rows: list[dict[str, Any]] = []
+
+    def note(health: dict[str, Any]) -> None:
+        rows.append(health | {"cpu_s": time.process_time()})
+
+    chosen = settings(
+        live={
+            "status_s": 1.0,
+            "queue_packets": max(len(template), 100),
+            "keep_hours": options.keep_hours,
+        }
+    )
+    wall, cpu = time.monotonic(), time.process_time()
+    source = MemorySource(_repeated(template, cycles))
+    result = watch([source], [case.stations], folder / "watch", chosen, on_status=note)
+    cpu = time.process_time() - cpu
+    print(
+        f"{cpu:.0f} CPU s, {time.monotonic() - wall:.0f} s; {cpu / options.hours:.2f} CPU s an hour"
+    )
+    print_hours(rows)
+    events = catalogue(folder / "watch").events
+    print(f"matched: {len(events)} events of {cycles}")
+    print_latency(result.health)
+
+
+def _repeated(template: list[Packet], cycles: int) -> Iterator[Packet]:
+    """Yield the packets again and again, five minutes later each time."""
+    for cycle in range(cycles):
+        shift_ns = cycle * 300 * NS_PER_S
+        for packet in template:
+            moved = packet.starttime_ns + shift_ns
+            yield replace(packet, starttime_ns=moved, raw=_stamped(packet.raw, moved))
+
+
+def _stamped(raw: bytes, start_ns: int) -> bytes:
+    """Return a miniSEED 2 record with another start time (SEED 2.4, fixed header, BTIME)."""
+    moment = pd.Timestamp(start_ns, tz="UTC")
+    tenths, rest = divmod(start_ns % NS_PER_S, 100_000)
+    assert rest < 1_000
+    head = moment.year.to_bytes(2, "big") + moment.day_of_year.to_bytes(2, "big")
+    head += bytes([moment.hour, moment.minute, moment.second, 0]) + tenths.to_bytes(2, "big")
+    return raw[:20] + head + raw[30:]
+
+
+def print_hours(rows: list[dict[str, Any]]) -> None:
+    """Print one line for each sixth of the data time."""
+    table = pd.DataFrame(
+        {
+            "hour": [r["clock_ns"] / NS_PER_S / 3600 for r in rows],
+            "memory_mb": [r["memory_mb"] for r in rows],
+            "open_files": [r["open_files"] for r in rows],
+            "pick_s": [r["stages"].get("pick", {}).get("latency_s", np.nan) for r in rows],
+            "events": [r["n_events"] for r in rows],
+        }
+    )
+    table["hour"] -= table["hour"].iloc[0]
+    step = max(np.ceil(table["hour"].max() / 12), 1.0)
+    table["part"] = (table["hour"] // step).astype(int)
+    print("| hours of data | memory MB | open files | median pick s | events |")
+    print("| --- | --- | --- | --- | --- |")
+    for part, some in table.groupby("part"):
+        last = some.iloc[-1]
+        print(
+            f"| to {(part + 1) * step:g} | {some['memory_mb'].max():.0f} | "
+            f"{some['open_files'].max():.0f} | {last['pick_s']:.3f} | {last['events']:.0f} |"
+        )
+    later = table[table["hour"] >= 1.0]["memory_mb"]
+    if len(later):
+        change = 100 * (later.iloc[-1] / later.iloc[0] - 1)
+        print(f"memory after the first hour: {change:+.1f} % to the end")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("mode", nargs="?", choices=["replay", "kills", "long"], default="replay")
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--stations", type=Path)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--speed", type=float, default=0.0)
+    parser.add_argument("--packet-s", type=float, default=None)
+    parser.add_argument("--idle-s", type=float, default=10.0)
+    parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--pause-s", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hours", type=float, default=168.0)
+    parser.add_argument("--keep-hours", type=float, default=26.0)
+    parser.add_argument("--stations-count", type=int, default=12)
+    options = parser.parse_args()
+    if options.small:
+        options.idle_s, options.speed, options.faults = 2.0, 0.0, True
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
+    with tempfile.TemporaryDirectory() as folder:
+        {"replay": replay, "kills": kills, "long": long}[options.mode](options, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
