@@ -13,6 +13,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 # Files of the folder that measure nothing, and why they are there.
 NO_BENCHMARKS = {
     "picker_data.py": "labelled traces for the scripts on pickers",
+    "event_evidence.py": "the score of inspect_unmatched.py",
+    "event_section.py": "the figures of inspect_unmatched.py",
     "fit_classical_picker.py": "writes the classical picker's model into the package",
 }
 NEED_REAL_DATA = {
