@@ -6,12 +6,12 @@
 
 RUN is a run directory whose waveforms and stations are still where the run found them. For every
 event inside the reference's time that has no partner, and every missed one of the reference, FOLDER
-gets a record section, ``HHMMSS_KIND.png`` (and ``sheet.png`` all), and ``events.csv`` a row: picks, residuals, and the
-evidence of `event_evidence.py` at its predicted P and S, without what the known events (the
-reference's and those matched with it) explain. ``expected`` is how many events as good chance makes
-in data of this length: below 0.05 the verdict is real, above 1 "like chance", doubtful between.
-``nearby`` is the same for the best place and time within 3 s: where the event itself has no
-evidence but that has, it is mislocated.
+gets a record section, ``HHMMSS_KIND.png`` (all on ``sheet.png``), and ``events.csv`` a row: picks,
+residuals, and the evidence of `event_evidence.py` at its predicted P and S, without what the known
+events (the reference's and those matched with it) explain. ``expected`` is how many events as good
+chance makes in data of this length: below 0.05 the verdict is real, above 1 "like chance", doubtful
+between. ``nearby`` is the same for the best place and time within 3 s: where the event itself has
+no evidence but that has, it is mislocated.
 
 The score is put to the test beside: events of the reference (each without the others), which must
 come out as real, and as many phantoms, the same places and times over traces of which each
