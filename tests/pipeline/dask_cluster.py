@@ -8,21 +8,34 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from synthetic_archive import SyntheticArchive
 
 
 class Cluster:
-    """A scheduler and workers on this machine; end it with `stop`."""
+    """A scheduler and workers on this machine; end it with `stop`.
 
-    def __init__(self, folder: Path, n_workers: int) -> None:
+    ``host`` is the scheduler's address, and ``scheduler_words`` and ``worker_words`` go before
+    their commands (``ip netns exec NAME``).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        n_workers: int,
+        *,
+        host: str = "127.0.0.1",
+        scheduler_words: Sequence[str] = (),
+        worker_words: Sequence[str] = (),
+    ) -> None:
         folder.mkdir(parents=True)
-        self.folder = folder
+        self.folder, self.worker_words = folder, worker_words
         self.file = folder / "scheduler.json"
         self.workers: list[subprocess.Popen] = []
         self.scheduler = self._start(
-            "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
+            scheduler_words, "dask_scheduler", "--host", host, "--port", "0", "--no-dashboard"
         )
         wait_for(self.file.exists)
         self.address = json.loads(self.file.read_text())["address"]
@@ -31,8 +44,8 @@ class Cluster:
 
     def add_worker(self) -> None:
         """Start a worker without a guardian that would start it again."""
-        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
-        self.workers.append(self._start("dask_worker", *options))
+        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard")
+        self.workers.append(self._start(self.worker_words, "dask_worker", *options))
 
     def kill_worker(self, number: int = 0) -> None:
         os.kill(self.workers[number].pid, signal.SIGKILL)
@@ -43,8 +56,8 @@ class Cluster:
             process.kill()
             process.wait()
 
-    def _start(self, program: str, *options: str) -> subprocess.Popen:
-        words = [sys.executable, "-m", f"distributed.cli.{program}", *options]
+    def _start(self, before: Sequence[str], program: str, *options: str) -> subprocess.Popen:
+        words = [*before, sys.executable, "-m", f"distributed.cli.{program}", *options]
         return subprocess.Popen(
             [*words, "--scheduler-file", str(self.file)],
             stdout=subprocess.DEVNULL,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +16,9 @@ from dask_cluster import Cluster, finished, run_command, wait_for
 from synthetic_archive import SyntheticArchive, make
 
 from lithoscope.catalog import Catalog
+from lithoscope.errors import LithoscopeError
 from lithoscope.pipeline import RunSettings, open_run, run
+from lithoscope.pipeline.engine import make_engine
 from lithoscope.pipeline.rundir import RunDirectory
 
 N_STATIONS = 8
@@ -86,3 +90,15 @@ def test_a_killed_client_goes_on_where_it_stopped(archive, local, cluster, tmp_p
     assert_equal(open_run(output), local)
     assert len(again.events) == len(local.events)
     assert "run resumed" in (output / "log.txt").read_text()
+
+
+def test_a_lost_scheduler_is_reported(cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes last: the cluster is gone afterwards."""
+    monkeypatch.setattr("lithoscope.pipeline.engine_dask.CONNECT_S", 3.0)
+    engine = make_engine("dask", 1, cluster.address)
+    results = engine.map(operator.call, time.sleep, [0.1] * 200)
+    assert next(results) == (0.1, None)
+    cluster.scheduler.kill()
+    with pytest.raises(LithoscopeError, match="connection to the Dask scheduler was lost"):
+        list(results)
+    engine.close()

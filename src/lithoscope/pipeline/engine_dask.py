@@ -10,6 +10,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
@@ -154,7 +155,7 @@ class DaskEngine:
             pending: dict[Any, list[Any]] = {}
             try:
                 yield from self._spread(common, deque(units), pending)
-            except self._dask.client.FutureCancelledError:
+            except self._lost():
                 raise LithoscopeError(
                     "the connection to the Dask scheduler was lost; run again: finished work is "
                     "kept"
@@ -165,9 +166,20 @@ class DaskEngine:
                     "them more memory and run again: finished work is kept"
                 ) from None
             finally:
-                self._client.cancel(list(pending))
+                with suppress(*self._lost()):
+                    self._client.cancel(list(pending))
                 pending.clear()
                 common.release()
+
+    def _lost(self) -> tuple[type[Exception], ...]:
+        """Return what Dask raises once the scheduler is gone."""
+        client = self._dask.client
+        return (
+            client.FutureCancelledError,
+            client.FuturesCancelledError,
+            client.ClosedClientError,
+            self._dask.comm.CommClosedError,
+        )
 
     def _spread(
         self, common: Any, left: deque[Any], pending: dict[Any, list[Any]]
