@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -213,9 +214,11 @@ def _response() -> Any:
 
 
 @contextmanager
-def serving(settings: ServiceSettings) -> Iterator[str]:
+def serving(settings: ServiceSettings, send_buffer: int = 0) -> Iterator[str]:
     """Run a server in a thread on a free port; yield its address."""
     listener = listen("127.0.0.1", 0)
+    if send_buffer:  # connections have the buffers of their listener
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     server = make_server(settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

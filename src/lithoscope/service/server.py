@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections import Counter
 from typing import Any
 
@@ -13,6 +14,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from lithoscope.errors import StorageError
 from lithoscope.service.app import create_app
 from lithoscope.service.settings import Limits, ServiceSettings
+
+_RESET = struct.pack("ii", 1, 0)  # linger for no time
 
 
 def make_protocol(limits: Limits) -> type[asyncio.Protocol]:
@@ -40,7 +43,7 @@ def make_protocol(limits: Limits) -> type[asyncio.Protocol]:
                 open_by_client[client] > limits.connections_per_client
                 or open_by_client.total() > limits.connections
             ):
-                transport.abort()
+                self._cut()
                 return
             self._await_head()
 
@@ -58,7 +61,14 @@ def make_protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def _head_missing(self) -> None:
             if self.cycle is None or self.cycle.response_complete:
-                self.transport.abort()
+                self._cut()
+
+        def _cut(self) -> None:
+            # With a reset the kernel, too, lets go of what the client does not take.
+            held = self.transport.get_extra_info("socket")
+            if held is not None:
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.transport.abort()
 
         def handle_events(self) -> None:
             super().handle_events()
@@ -87,7 +97,7 @@ def make_protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def _cut_if_stalled(self) -> None:
             if self._stalled is None:
-                self._stalled = self.loop.call_later(limits.stalled_s, self.transport.abort)
+                self._stalled = self.loop.call_later(limits.stalled_s, self._cut)
 
     return Protocol
 
