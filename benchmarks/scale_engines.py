@@ -1,6 +1,6 @@
 """Dask beside local processes: the same catalogue, what it costs, and how it grows.
 
-    python benchmarks/scale_engines.py [--small] [--case NAME]
+    python benchmarks/scale_engines.py [--small] [--case NAME] [--kills N]
 
 The same data are run with one local process, with local processes, and on Dask clusters; every
 table of the catalogues must be equal to the last digit. One cluster is spread over two network
@@ -10,6 +10,8 @@ themselves cost, and their speed-up, whatever else the machine does. The plan of
 (``--plan``) is printed beside what the run took. Real recordings are read from LITHOSCOPE_DATA;
 ``--small`` takes a synthetic archive (6 stations, 10 minutes, seed 7), one process and the
 namespaces only. A run that is not counted comes first, so that compiled code is in its cache.
+``--kills N`` instead kills a run (SIGKILL, all its processes) at N random moments for each engine,
+seed 0, and goes on each time.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +29,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "pipeline"))
@@ -175,6 +180,34 @@ def engines(data: Data, folder: Path, reference: Catalog) -> None:
         )
 
 
+def kills(data: Data, folder: Path, reference: Catalog, kind: str, n: int, wall_s: float) -> None:
+    """Kill a run at random moments and start it again; a run that got through begins anew."""
+    rng = np.random.default_rng(0)
+    n_killed, n_wrong, outputs = 0, 0, [folder / f"killed-{kind}-0"]
+    while True:
+        words = data.command(outputs[-1], "--engine", kind, "--workers", "2")
+        limit = rng.uniform(0.1, 1.1) * wall_s if n_killed < n else None
+        process = subprocess.Popen(
+            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            process.wait(limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            n_killed += 1
+            continue
+        n_wrong += differing(open_run(outputs[-1]), reference) > 0
+        if n_killed >= n:
+            break
+        outputs.append(folder / f"killed-{kind}-{len(outputs)}")
+    print(
+        f"{kind}, killed at {n_killed} random moments, {len(outputs)} run(s) got through: "
+        f"{n_wrong} differ from the undisturbed one",
+        flush=True,
+    )
+
+
 def waits(seconds: float, n_units: int) -> None:
     """Print wall time of units that wait, and what is not waiting."""
     for kind in ("local", "dask"):
@@ -199,6 +232,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--case", default="ridgecrest", choices=["synthetic", *CASES])
     options = parser.parse_args()
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
@@ -211,6 +245,10 @@ def main() -> None:
         reference = open_run(folder / "one")
         print(f"{data.name}: {len(reference.events)} events, {len(reference.picks)} picks")
         print(f"local, 1 worker: wall {wall:.1f} s, {cpu:.1f} CPU s")
+        if options.kills:
+            for kind in ("local", "dask"):
+                kills(data, folder, reference, kind, options.kills, wall)
+            return
         over_network(data, folder, reference)
         if options.small:
             return

@@ -184,7 +184,7 @@ def _windows(job: Job, s_an_hour: float) -> list[Span]:
         return [(first, end)]
     # Evenly spread, each in the middle of its part of the time.
     step = (end - first) / job.n_windows
-    starts = [round(first + (i + 0.5) * step - length / 2) for i in range(job.n_windows)]
+    starts = [first + round((i + 0.5) * step - length / 2) for i in range(job.n_windows)]
     return [(start, start + length) for start in starts]
 
 
