@@ -14,7 +14,7 @@ from seedlink_data import START_NS, network
 
 from lithoscope.errors import ConfigError
 from lithoscope.waveforms.seedlink import Packet, SeedLinkClient, SeedLinkServer
-from lithoscope.waveforms.seedlink.client import parse_url
+from lithoscope.waveforms.seedlink.client import _newest, parse_url
 
 QUICK = {"tick_s": 0.05, "backoff_s": (0.01, 0.05)}
 
@@ -174,10 +174,42 @@ def test_closing_from_another_thread_ends_the_iteration(server):
     thread.join()
 
 
+def test_how_stations_are_resumed_depends_on_the_numbering(made):
+    good = [b"SL%06X" % i + c.raw for i, c in enumerate(made[0][:4], 16)]
+    for name, asked in (
+        ("SeedLink v3.1 (2020.075 RingServer)", ["STATION * *", "DATA 000014"]),
+        (
+            "SeedLink v3.3 (2023.001)",
+            [
+                *("STATION CCC CI", "DATA 000012", "STATION WOR CI", "DATA 000014"),
+                *("STATION * *", "DATA"),
+            ],
+        ),
+    ):
+        first = Scripted(lambda c: c.sendall(b"".join(good)), lambda c: None, name=name)
+        with SeedLinkClient(first.url, **QUICK) as client:
+            assert len(take(client, 4)) == 4
+            for _ in client:  # connects anew
+                if first.commands.count("END") == 2:
+                    break
+        first.thread.join(timeout=20)
+        again = first.commands[first.commands.index("END") + 2 :]
+        assert again == [*asked, "END"]
+
+
+def test_the_newest_number_of_3_may_be_a_small_one():
+    assert _newest([5, 9], "3.1") == 9
+    assert _newest([0xFFFFF0, 0xFFFFFE, 3, 1], "3.1") == 3
+    assert _newest([0xFFFFF0, 3], "4.0") == 0xFFFFF0
+
+
 class Scripted:
     """A server that plays a script to each connection in turn."""
 
-    def __init__(self, *scripts: Callable[[socket.socket], None]) -> None:
+    def __init__(
+        self, *scripts: Callable[[socket.socket], None], name: str = "SeedLink v3.1 (2020.075)"
+    ) -> None:
+        self.name = name
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"seedlink://127.0.0.1:{self.listener.getsockname()[1]}"
         self.commands: list[str] = []
@@ -191,7 +223,7 @@ class Scripted:
                 for line in self._lines(connection):
                     self.commands.append(line)
                     if line == "HELLO":
-                        connection.sendall(b"SeedLink v3.1 (2020.075)\r\nSomebody\r\n")
+                        connection.sendall(f"{self.name}\r\nSomebody\r\n".encode())
                     elif line == "END":
                         script(connection)
                         break

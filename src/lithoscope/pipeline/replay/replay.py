@@ -272,12 +272,14 @@ class Replay:
             settings.wait_for_clients, timeout=0.2
         ):
             continue
+        deliveries = self._faults.deliveries(self._cuts())
+        ready = list(itertools.islice(deliveries, 1))  # the clock starts when data are there
         begin = time.monotonic()
         first_ns = self.cutter.start_ns
         if settings.shift_to_now:
             report.shift_s = float(round(time.time() - first_ns / NS_PER_S))
         shift_ns = round(report.shift_s * NS_PER_S)
-        for delivery in self._faults.deliveries(self._cuts()):
+        for delivery in itertools.chain(ready, deliveries):
             if not self._await(delivery.due_ns, begin, first_ns):
                 return
             self._position_ns = delivery.due_ns

@@ -26,6 +26,8 @@ _URL = re.compile(r"(?:seedlink://)?(?P<host>\[[^\]]+\]|[^:/\s]*)(?::(?P<port>\d
 _SELECTION = re.compile(r"(?P<station>[A-Za-z0-9?*]+_[A-Za-z0-9?*]+)(?::(?P<streams>\S+))?\Z")
 HANDSHAKE_S = 10.0  # longest wait for a connection, or for the answer to a command
 _KEPT_PROBLEMS = 100
+# Servers that number the packets of all stations in one sequence.
+_COMMON_NUMBERING = ("ringserver", "lithoscope")
 
 
 @dataclass
@@ -211,23 +213,29 @@ class SeedLinkClient:
         if self.version == "4.0" or (self.version is None and connection.speaks_4):
             connection.negotiate_4()
         self.status.protocol = "4.0" if connection.is_4 else "3.1"
-        accepted = sum(self._request(connection, *part) for part in self._requests())
+        accepted = sum(
+            self._request(connection, *part) for part in self._requests(self.status.server)
+        )
         if not accepted:
             raise LinkError(f"the server accepts none of the stations ({connection.last_refusal})")
         connection.send("END")
         self.status.connected = True
         return connection
 
-    def _requests(self) -> Iterator[tuple[str, list[str], int | None]]:
-        """Yield station, selectors and last sequence; known stations come before patterns.
+    def _requests(self, server: str) -> Iterator[tuple[str, list[str], int | None]]:
+        """Yield station, selectors and last sequence.
 
-        A server with numbers of its own for each station can resume a pattern no other way, and
-        one with common numbers begins at the newest, which is right for it.
+        Where one numbering serves all stations, the newest number resumes a pattern. Elsewhere
+        each known station is asked for by name, before the pattern that brings the others.
         """
-        windowed = self.end_ns is not None
+        common = any(name in server.lower() for name in _COMMON_NUMBERING)
         for pattern, selectors in self.selections:
-            fitting = {k: v for k, v in self._state.items() if matches(pattern, k)}
-            known = {} if windowed else fitting
+            known = {k: v for k, v in self._state.items() if matches(pattern, k)}
+            if self.end_ns is not None:
+                known = {}
+            elif common and known:
+                yield pattern, selectors, _newest(list(known.values()), self.status.protocol)
+                continue
             for station in sorted(known):
                 yield station, selectors, known[station]
             if pattern not in known:
@@ -308,6 +316,14 @@ class SeedLinkClient:
         self.status.n_packets += 1
         self._state[packet.station_id] = frame.sequence
         return packet
+
+
+def _newest(numbers: list[int], protocol: str) -> int:
+    """Return the newest of sequence numbers; those of 3.1 begin again after 24 bits."""
+    half = 1 << 23
+    if protocol == "3.1" and max(numbers) - min(numbers) > half:
+        return max(n for n in numbers if n < half)
+    return max(numbers)
 
 
 def _parse_selection(text: str) -> tuple[str, list[str]]:
