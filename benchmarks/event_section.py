@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from event_evidence import STEP_S
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -89,7 +90,13 @@ def join_sections(sections: Sequence[Path], target: Path, columns: int = 2) -> N
         for column, image in enumerate(row):
             sheet.paste(image, (column * width, sum(heights[:number])))
     small = sheet.resize((sheet.width * 3 // 4, sheet.height * 3 // 4), Image.Resampling.LANCZOS)
-    small.quantize(16, dither=Image.Dither.NONE).save(target, optimize=True)
+    # Tints of the colours used and nothing else, so that the file is small and red stays red.
+    colours = np.array([to_rgb(c) for c in (INK, GREY, P_COLOUR, S_COLOUR, OURS, THEIRS)])
+    tints = np.linspace(0.0, 0.75, 4)[:, np.newaxis, np.newaxis]
+    entries = np.vstack([(colours * (1 - tints) + tints).reshape(-1, 3), np.ones(3)])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.round(255 * entries).astype(np.uint8).tobytes())
+    small.quantize(palette=palette, dither=Image.Dither.NONE).save(target, optimize=True)
 
 
 def _predictions(

@@ -69,6 +69,8 @@ NEARBY_S = 3.0
 ELSEWHERE_S, ELSEWHERE_KM = 1.0, 10.0
 #: A listed event this near is the same one (s, km).
 SAME_S, SAME_KM = 0.7, 15.0
+#: Data are read for this long after the last event looked at (s).
+WAVES_S = 40.0
 #: Waves of events farther away in time are not looked for (s).
 FAR_S = 120.0
 #: The best seconds of turned traces that are shown as phantoms.
@@ -103,7 +105,7 @@ def open_evidence(folder: Path, until: pd.Timestamp | None) -> Opened:
     catalog, picker = open_run(folder), make_picker(settings.picking)
     start, end = archive.span_ns()
     if until is not None:
-        end = min(end, until.value)
+        end = min(end, until.value + round(WAVES_S * 1e9))
     n = int((end - start) / 1e9 / STEP_S) + 1
     surprises = []
     for station in catalog.stations["station"]:
@@ -308,7 +310,8 @@ def inspect(
         reference = read_reference(reference)
     events, evidence = opened.catalog.events, opened.evidence
     start = pd.Timestamp(evidence.start_ns, tz="UTC")
-    span = (start, start + pd.Timedelta(evidence.length_s, "s"))
+    end = start + pd.Timedelta(evidence.length_s, "s")
+    span = (start, end if until is None else min(end, until))
     found = compare(
         events, reference, time_s=options.time_s, distance_km=options.distance_km, span=span
     )
