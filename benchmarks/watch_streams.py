@@ -2,15 +2,19 @@
 
     python benchmarks/watch_streams.py replay [--data FOLDER --stations FILE --config FILE]
         [--speed N] [--faults] [--output FOLDER]
+    python benchmarks/watch_streams.py latency --data FOLDER --stations FILE [--speed N]
     python benchmarks/watch_streams.py kills [--kills N]
     python benchmarks/watch_streams.py long [--hours N] [--stations-count N]
     python benchmarks/watch_streams.py --small
 
 ``replay`` serves recordings over SeedLink and watches them; the final solution is compared with a
-batch run on the same files. ``kills`` kills a watch with SIGKILL at random moments of a replay and
-begins it again each time. ``long`` feeds synthetic noise with an event every five minutes, as fast as
-it goes, and reports memory, open files and latency by hour of data. Without ``--data`` the
-recordings are synthetic (5 stations, 5 minutes, seed 7), with the classical picker.
+batch run on the same files. ``latency`` feeds recordings in packets of 1 s at a pace that is
+counted in CPU seconds of the watch and the seconds it waits for data, so that the figures are
+those of a core of its own on a busy machine too. ``kills`` kills a watch with SIGKILL at random
+moments of a replay and begins it again each time. ``long`` feeds synthetic noise with an event
+every five minutes, as fast as it goes, and reports memory, open files and latency by hour of data.
+Without ``--data`` the recordings are synthetic (5 stations, 5 minutes, seed 7), with the classical
+picker.
 """
 
 from __future__ import annotations
@@ -41,6 +45,7 @@ from lithoscope.catalog import Catalog, Store  # noqa: E402
 from lithoscope.constants import NS_PER_S  # noqa: E402
 from lithoscope.pipeline import load_settings, run  # noqa: E402
 from lithoscope.pipeline.live.engine import watch  # noqa: E402
+from lithoscope.pipeline.live.intake import Intake, Item  # noqa: E402
 from lithoscope.pipeline.live.sources import MemorySource, SeedLinkSource  # noqa: E402
 from lithoscope.pipeline.replay import Replay, ReplaySettings  # noqa: E402
 from lithoscope.pipeline.replay.faults import FaultSettings  # noqa: E402
@@ -154,6 +159,57 @@ def print_versions(output: Path) -> None:
     print(f"changes: {counts}")
 
 
+class PacedSource(MemorySource):
+    """Packets at their pace: CPU seconds of this process, and seconds in which it waits."""
+
+    def __init__(self, packets: list[Packet], speed: float) -> None:
+        super().__init__(packets)
+        self.speed = speed
+        self.idle_s = 0.0
+        self.waiting_since: float | None = None
+
+    def now_s(self) -> float:
+        since = self.waiting_since
+        return time.process_time() + self.idle_s + (time.monotonic() - since if since else 0.0)
+
+    def __iter__(self) -> Iterator[Packet | None]:
+        began, first = self.now_s(), self._packets[0].endtime_ns  # type: ignore[index]
+        for packet in super().__iter__():
+            assert packet is not None
+            due = began + (packet.endtime_ns - first) / NS_PER_S / self.speed
+            while self.now_s() < due:
+                time.sleep(0.002)
+            yield packet
+
+
+def latency(options: argparse.Namespace, folder: Path) -> None:
+    """Feed recordings at a pace; print latencies."""
+    if options.data:
+        data, stations = options.data, options.stations
+        chosen = load_settings(options.config, {"output": {"report": False, "exports": []}})
+    else:
+        case = small_case(folder / "data")
+        data, stations, chosen = case.waveforms, case.stations, settings()
+    source = PacedSource(packets_of(data, packet_s=options.packet_s or 1.0), options.speed or 1.0)
+    take = Intake.take
+
+    def waiting(self: Intake, most: int, timeout_s: float) -> list[Item]:
+        source.waiting_since = time.monotonic()
+        try:
+            return take(self, most, timeout_s)
+        finally:
+            since, source.waiting_since = source.waiting_since, None
+            source.idle_s += time.monotonic() - since
+
+    Intake.take = waiting  # type: ignore[method-assign]
+    cpu = time.process_time()
+    result = watch([source], [stations], folder / "watch", chosen)
+    cpu = time.process_time() - cpu
+    print(f"speed {source.speed:g}: {cpu:.1f} CPU s for {result.n_packets} packets")
+    print(f"matched: {result.n_events} events")
+    print_latency(result.health)
+
+
 def kills(options: argparse.Namespace, folder: Path) -> None:
     """Kill a watch again and again; print the difference from a run."""
     case = small_case(folder / "data")
@@ -265,7 +321,9 @@ def print_hours(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("mode", nargs="?", choices=["replay", "kills", "long"], default="replay")
+    parser.add_argument(
+        "mode", nargs="?", choices=["replay", "latency", "kills", "long"], default="replay"
+    )
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--stations", type=Path)
@@ -287,7 +345,8 @@ def main() -> None:
         options.idle_s, options.speed, options.faults = 2.0, 0.0, True
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder:
-        {"replay": replay, "kills": kills, "long": long}[options.mode](options, Path(folder))
+        modes = {"replay": replay, "latency": latency, "kills": kills, "long": long}
+        modes[options.mode](options, Path(folder))
 
 
 if __name__ == "__main__":

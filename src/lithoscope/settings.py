@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -53,5 +53,9 @@ def _one_line(cls: type[Settings], error: ValidationError, where: str) -> str:
 def _known_keys(cls: type[Settings], path: list[str]) -> list[str]:
     model: Any = cls
     for part in path:
+        if part.isdigit():  # a place in a list of groups
+            continue
         model = model.model_fields[part].annotation
+        inner = [a for a in get_args(model) if isinstance(a, type) and issubclass(a, Settings)]
+        model = inner[0] if inner else model
     return list(model.model_fields)

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from lithoscope.constants import NS_PER_S
-from lithoscope.errors import StorageError
+from lithoscope.errors import ConfigError, StorageError
 from lithoscope.pipeline.live.health import ChannelSignal, Problems
 from lithoscope.pipeline.live.hooks import Hooks, wanted
 from lithoscope.pipeline.live.intake import NetworkClock
@@ -24,6 +24,7 @@ from lithoscope.pipeline.live.settings import HookSettings
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.pipeline.live.state import Saved, StateFiles
 from lithoscope.pipeline.live.tracker import match
+from lithoscope.pipeline.settings import load_settings, render_toml
 from lithoscope.waveforms import index_archive, read_records
 from lithoscope.waveforms.seedlink import Packet, decode, encode_records
 
@@ -254,3 +255,16 @@ def test_the_same_problem_is_said_once_an_hour() -> None:
     said = [problems.say("A", "gap", "1 s", "kept", t * 60 * NS_PER_S) for t in range(100, 220, 10)]
     assert sum(said) == 2
     assert pd.concat(problems.take())["what"].tolist() == ["A", "A"]
+
+
+def test_a_misspelt_key_of_a_hook_is_named() -> None:
+    hooks = [{"comand": ["x"]}]
+    with pytest.raises(ConfigError, match=r"live.hooks.0.comand.*did you mean 'command'"):
+        load_settings(None, {"live": {"hooks": hooks}})
+
+
+def test_hooks_are_kept_in_the_configuration_of_a_run(tmp_path: Path) -> None:
+    hooks = [{"command": ["a", "b"], "min_magnitude": 2.0}, {"url": "http://x/"}]
+    chosen = load_settings(None, {"live": {"hooks": hooks}})
+    (tmp_path / "config.toml").write_text(render_toml(chosen))
+    assert load_settings(tmp_path / "config.toml") == chosen

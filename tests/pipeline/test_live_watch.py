@@ -31,6 +31,7 @@ from lithoscope.pipeline.live.engine import watch
 from lithoscope.pipeline.live.sources import FolderSource, MemorySource, SeedLinkSource, open_source
 from lithoscope.pipeline.replay import Replay, ReplaySettings
 from lithoscope.pipeline.replay.faults import FaultSettings
+from lithoscope.pipeline.rundir import RunDirectory
 from lithoscope.waveforms.seedlink import Packet
 
 
@@ -57,46 +58,47 @@ def small_turns() -> dict[str, int]:
 
 
 def test_final_solution_is_that_of_a_run(case, packets, batch, tmp_path: Path) -> None:
-    live, result = watched(packets, case, tmp_path / "w", settings(live=small_turns()))
+    """Late, mixed and doubled packets change nothing; ids stay, versions are kept."""
+    # 3 channels x 5 stations x 4 s: 300 packets are 80 s, well within the lateness window.
+    stream = list(Faults(3, late=300, doubled=0.1)(packets))
+    assert stream[:50] != packets[:50]
+    live, result = watched(stream, case, tmp_path / "w", settings(live=small_turns()))
     assert len(batch.events) == 2  # the truth
     assert_same_catalogue(live, batch)
-    assert sorted(live.events["event_id"]) == sorted(batch.events["event_id"])
+    assert set(live.picks["pick_id"]) == set(batch.picks["pick_id"])
     assert result.n_packets == len(packets)
+    assert result.health["n_doubled"] == len(stream) - len(packets)
+    assert result.health["n_late"] == 0
     with Store(tmp_path / "w" / "catalogue.sqlite") as store:
         changes = store.changes()
         health, stations = store.state("health"), store.state("stations")
-    actions = [c.action for c in changes if c.event_id == batch.events["event_id"].iloc[0]]
-    assert actions[0] == "new"
-    assert set(actions[1:]) == {"update"}  # at least the magnitude came later
+    for name in live.events["event_id"]:
+        actions = [c.action for c in changes if c.event_id == name]
+        assert actions[0] == "new"
+        assert set(actions[1:]) == {"update"}  # at least the magnitude came later
     assert set(stations) == set(batch.stations["station"])
     assert {"pick", "associate", "locate", "first location (data)"} <= set(health["stages"])
 
 
-def test_late_mixed_and_doubled_packets_change_nothing(case, packets, batch, tmp_path) -> None:
-    # 3 channels x 6 stations x 4 s: 300 packets are 67 s, well within the lateness window.
-    stream = list(Faults(3, late=300, doubled=0.1)(packets))
-    assert stream[:50] != packets[:50]
-    live, result = watched(stream, case, tmp_path / "w", settings(live=small_turns()))
-    assert_same_catalogue(live, batch)
-    assert result.health["n_doubled"] == len(stream) - len(packets)
-    assert result.health["n_late"] == 0
-
-
 def test_lost_packets_invent_nothing(case, packets, tmp_path: Path) -> None:
-    stream = list(Faults(4, dropped=0.01)(packets))
+    stream = list(Faults(4, dropped=0.01)(packets[: len(packets) // 2]))
     live, _ = watched(stream, case, tmp_path / "w", settings(live=small_turns()))
     truth = case.events["time"].sort_values()
+    assert len(live.events) <= 1
     for moment in live.events["time"]:
         assert (truth - moment).abs().min() < pd.Timedelta("1s")
-    assert live.problems["problem"].str.contains("gap").any() or len(live.events) <= len(truth)
+    with Store(tmp_path / "w" / "catalogue.sqlite") as store:
+        states = store.state("stations")
+    assert sum(s["n_gaps"] for s in states.values()) > 0
 
 
 def test_packets_after_the_lateness_window_are_dropped_and_reported(
     case, packets, tmp_path: Path
 ) -> None:
-    held = [p for p in packets if p.station == "S000"][:3]
-    rest = [p for p in packets if all(p is not q for q in held)]
-    configuration = settings(live={**small_turns(), "lateness_s": 60.0})
+    some = packets[: len(packets) // 3]
+    held = [p for p in some if p.station == "S000"][:3]
+    rest = [p for p in some if all(p is not q for q in held)]
+    configuration = settings(live={**small_turns(), "lateness_s": 30.0})
     live, result = watched([*rest, *held], case, tmp_path / "w", configuration)
     assert result.health["n_late"] == 3
     late = live.problems[live.problems["problem"] == "too late"]
@@ -106,7 +108,7 @@ def test_packets_after_the_lateness_window_are_dropped_and_reported(
 
 def test_a_stopped_watch_goes_on(case, packets, batch, tmp_path: Path) -> None:
     half = len(packets) // 2
-    configuration = settings(live=small_turns())
+    configuration = settings()
 
     class Stopping(MemorySource):
         """Stops the watch in the middle, as Ctrl-C would."""
@@ -157,8 +159,7 @@ def test_failures_are_reported_and_tried_again(
     monkeypatch.setattr(desk, "associate_span", flaky)
     monkeypatch.setattr(engine, "_RETRY_S", 0.0)
     monkeypatch.setattr(intake, "_RETRY_S", (0.01, 0.01))
-    configuration = settings(live=small_turns())
-    result = engine.watch([Failing([])], [case.stations], tmp_path / "w", configuration)
+    result = engine.watch([Failing([])], [case.stations], tmp_path / "w", settings())
     assert result.health["sources"][0]["n_restarts"] == 1
     live = catalogue(tmp_path / "w")
     assert_same_catalogue(live, batch)
@@ -207,7 +208,7 @@ def test_what_a_watch_refuses(case, packets, tmp_path: Path) -> None:
         watched(packets, case, tmp_path / "a", settings(location={"station_terms": "estimate"}))
     with pytest.raises(ConfigError, match="either command or url"):
         watched(packets, case, tmp_path / "b", settings(live={"hooks": [{}]}))
-    run([case.waveforms], [case.stations], tmp_path / "run", settings())
+    RunDirectory(tmp_path / "run").write_marker({"status": "done"})
     with pytest.raises(DataError, match="holds a batch run"):
         watched(packets, case, tmp_path / "run")
 
@@ -232,30 +233,21 @@ def test_killed_again_and_again(case, batch, tmp_path: Path) -> None:
     faults = FaultSettings(seed=2, delay=0.05, reorder=0.05, duplicate=0.05)
     how = ReplaySettings(port=0, speed=0, wait_for_clients=1, packet_s=None, faults=faults)
     with Replay(case.waveforms, how) as server:
-        words = command(case, server.url, output, "--start", "earliest", "--until-idle", "5")
-        words += ["--set", "live.queue_packets=200"]
-        for _ in range(3):
-            process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            # The kills come after it has written something, wherever that is on a busy machine.
-            while process.poll() is None and not any((output / "spool").glob("*/*.mseed")):
-                time.sleep(0.05)
-            time.sleep(float(rng.uniform(0.0, 1.5)))
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+        words = command(case, server.url, output, "--start", "earliest", "--json")
+        words += ["--set", "live.queue_packets=200", "--set", "live.status_s=0.5"]
+        for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM):
+            process = subprocess.Popen(
+                words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            assert process.stdout is not None
+            line = process.stdout.readline()  # its first sign of life: a health record
+            assert '"status"' in line
+            time.sleep(float(rng.uniform(0.0, 1.0)))
+            process.send_signal(number)
+            out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err  # SIGTERM stops cleanly
+        assert '"health"' in out
+        words += ["--until-idle", "5"]
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert_same_catalogue(catalogue(output), batch)
-
-
-def test_signal_stops_cleanly(case, tmp_path: Path) -> None:
-    output = tmp_path / "w"
-    words = command(case, str(case.waveforms), output, "--json", "--set", "live.status_s=0.5")
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    line = process.stdout.readline()  # the first health record
-    assert '"status"' in line
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert '"health"' in out
-    assert (output / "live" / "state.json").exists()

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,17 @@ from lithoscope.errors import DataError, LithoscopeError
 from lithoscope.pipeline.live.desk import Desk
 from lithoscope.pipeline.live.events import LiveEvent, restored
 from lithoscope.pipeline.live.health import (
-    ChannelSignal,
     Meter,
     Problems,
     memory_mb,
     open_files,
 )
 from lithoscope.pipeline.live.hooks import Hooks, check_hooks
-from lithoscope.pipeline.live.intake import Intake, Item, NetworkClock
+from lithoscope.pipeline.live.intake import Intake
 from lithoscope.pipeline.live.measure import Bench
 from lithoscope.pipeline.live.network import Network
 from lithoscope.pipeline.live.picks import PickBoard, StationPicks
+from lithoscope.pipeline.live.receive import Receiver
 from lithoscope.pipeline.live.sources import PacketSource
 from lithoscope.pipeline.live.spool import SPOOL, Spool
 from lithoscope.pipeline.live.state import Saved, StateFiles
@@ -43,8 +42,6 @@ from lithoscope.pipeline.runlog import LOG_NAME, RunLog
 from lithoscope.pipeline.settings import RunSettings, absolute_paths, render_toml
 from lithoscope.pipeline.tables import stack
 from lithoscope.schema import DETECTIONS, STATION_MAGNITUDES
-from lithoscope.waveforms.archive import COMPONENTS
-from lithoscope.waveforms.seedlink import Packet
 
 # What a stage may fail with on odd data or a full disk without ending the watch.
 FAILURES = (
@@ -157,17 +154,11 @@ class Watch:
             if source.name in self.marks:
                 source.resume(self.marks[source.name])
         self.intake = Intake(sources, self.live.queue_packets)
-        self.clock = NetworkClock()
         self.meter, self.problems = Meter(), Problems()
         self.hooks = Hooks(self.live.hooks, log.say)
-        self.signals: dict[str, ChannelSignal] = {}
-        self.onsets: set[str] = set()
-        self.n_packets = self.n_late = self.n_doubled = self.n_refused = 0
         self._on_status = on_status
         self._times = dict.fromkeys(("sync", "save", "status", "slow"), time.monotonic())
         self._retry: dict[str, float] = {}
-        self._pending: list[Item] = []
-        self._moved = False
         picker = make_picker(settings.picking)
         self.desk = Desk(
             spool=Spool(output / SPOOL, self.live.segment_s),
@@ -181,6 +172,11 @@ class Watch:
             tell=self._tell,
             now_ns=lambda: max(self.intake.clock.now_ns, self.clock.now_ns),
         )
+        names = [source.name for source in sources]
+        self.receiver = Receiver(
+            self.desk.spool, self.desk.board, settings, self.problems, names, self.marks
+        )
+        self.clock = self.receiver.clock
         self._restore()
 
     # Beginning and end
@@ -203,15 +199,16 @@ class Watch:
             self.intake.stop()
             self._close()
         health = self.health()
-        return WatchResult(self.path, health["n_events"], self.n_packets, health)
+        return WatchResult(self.path, health["n_events"], health["n_packets"], health)
 
     def _close(self) -> None:
         """Work on what has been received, and leave everything on the disk."""
-        while self._pending or (items := self.intake.take(_MOST_PACKETS, 0.0)):
-            self._pending = self._pending or items
+        receiver = self.receiver
+        while receiver.pending or (items := self.intake.take(_MOST_PACKETS, 0.0)):
+            receiver.pending = receiver.pending or items
             self._retry.clear()
-            self._attempt("spool", self._receive)
-            if self._pending:  # the disk refuses: the source has them still
+            self._attempt("spool", receiver.receive)
+            if receiver.pending:  # the disk refuses: the source has them still
                 break
         self._attempt("magnitude", self._last_magnitudes)
         self.desk.bench.close()
@@ -271,19 +268,22 @@ class Watch:
 
     def turn(self) -> bool:
         """Take in what has come and do what is due; return whether anything came."""
-        if not self._pending:
-            self._pending = self.intake.take(_MOST_PACKETS, self.live.turn_s)
-        items = bool(self._pending)
-        self._attempt("spool", self._receive)
-        if self._pending:  # it failed; not to be tried in a tight circle
+        receiver = self.receiver
+        if not receiver.pending:
+            receiver.pending = self.intake.take(_MOST_PACKETS, self.live.turn_s)
+        items = bool(receiver.pending)
+        if items:
+            self.meter.add("queue", time.monotonic() - receiver.pending[0].came)
+        self._attempt("spool", receiver.receive)
+        if receiver.pending:  # it failed; not to be tried in a tight circle
             time.sleep(self.live.turn_s)
         self._attempt("stations", self._update_network)
         desk = self.desk
         desk.clock_ns = self.clock.now_ns
         hurry = self.intake.waiting > 0
-        for station in desk.due(self.onsets, idle=not items):
+        for station in desk.due(receiver.onsets, idle=not items):
             self._attempt(f"pick {station}", partial(desk.pick, station))
-            self.onsets.discard(station)
+            receiver.onsets.discard(station)
         self._attempt("associate", partial(desk.associate, hurry=hurry))
         self._attempt("locate", partial(desk.locate, most=4 if hurry else None))
         self._attempt("magnitude", desk.end_measuring)
@@ -329,63 +329,6 @@ class Watch:
         if self.problems.say(what, problem, detail, "tried again", self.clock.now_ns):
             self.log.say(f"{what}: {problem}: {detail}")
 
-    # Packets
-
-    def _receive(self) -> None:
-        """Write the packets that wait to the spool, and take note of what they change."""
-        items = self._pending
-        if not items:
-            return
-        late_ns = round(self.live.lateness_s * NS_PER_S)
-        good = []
-        for item in items:
-            packet = item.packet
-            reason = self._refusal(packet)
-            if reason:
-                self.n_refused += 1
-                self.problems.say(
-                    packet.code, reason, "not for picking", "skipped", packet.starttime_ns
-                )
-            elif packet.endtime_ns < self.clock.now_ns - late_ns:
-                self.n_late += 1
-                lag_s = (self.clock.now_ns - packet.endtime_ns) / NS_PER_S
-                detail = (
-                    f"{lag_s:.0f} s behind the network; live.lateness_s = {self.live.lateness_s:g}"
-                )
-                self.problems.say(packet.code, "too late", detail, "dropped", self.clock.now_ns)
-            else:
-                good.append(packet)
-        before = self.n_packets
-        for packet in self.desk.spool.append(good):
-            self._note(packet)
-        self.n_doubled += len(good) - (self.n_packets - before)
-        now = time.monotonic()
-        for item in items:
-            name, (key, value) = self.intake.health[item.source].name, item.mark
-            self.marks.setdefault(name, {})[key] = value
-            self._moved = True
-        self.meter.add("queue", now - items[0].came)
-        self._pending = []
-
-    def _note(self, packet: Packet) -> None:
-        self.n_packets += 1
-        station = packet.code[:-1]
-        self.clock.see(station, packet.endtime_ns)
-        self.desk.board.touched(station, packet.starttime_ns)
-        if self.signals.setdefault(packet.code, ChannelSignal()).add(packet):
-            self.onsets.add(station)
-
-    def _refusal(self, packet: Packet) -> str:
-        """Return why a packet can be of no use to a picker, empty if it can."""
-        settings, code = self.settings.waveforms, packet.code
-        if packet.channel[-1:] not in COMPONENTS:
-            return "component unknown"
-        if packet.sampling_rate_hz < settings.minimum_sampling_rate_hz:
-            return "sampling rate too low"
-        included = any(fnmatchcase(code, p) for p in settings.include)
-        excluded = any(fnmatchcase(code, p) for p in settings.exclude)
-        return "" if included and not excluded else "not selected"
-
     def _update_network(self) -> None:
         found = self.desk.network.update(self.desk.spool)
         if found is not None:
@@ -415,9 +358,9 @@ class Watch:
 
     def _sync(self) -> None:
         self.desk.spool.sync()
-        if self._moved:
+        if self.receiver.moved:
             self.files.save_marks(self.marks)
-            self._moved = False
+            self.receiver.moved = False
 
     def _save(self) -> None:
         desk = self.desk
@@ -454,10 +397,7 @@ class Watch:
             "clock": f"{clock:%Y-%m-%dT%H:%M:%S}Z",
             "clock_ns": self.clock.now_ns,
             **self.desk.summary(),
-            "n_packets": self.n_packets,
-            "n_doubled": self.n_doubled,
-            "n_late": self.n_late,
-            "n_refused": self.n_refused,
+            **self.receiver.counts(),
             "n_problems": self.problems.count,
             "waiting_packets": self.intake.waiting,
             "behind_s": round(behind, 1),
@@ -478,7 +418,8 @@ class Watch:
         for station in self.desk.spool.stations():
             channels = self.desk.spool.of_station(station)
             last = max(c.end_ns for c in channels)
-            levels = [self.signals[c.code].rms for c in channels if c.code in self.signals]
+            signals = self.receiver.signals
+            levels = [signals[c.code].rms for c in channels if c.code in signals]
             states[station] = {
                 "last_data_ns": last,
                 "latency_s": round((self.clock.now_ns - last) / NS_PER_S, 2),

@@ -96,6 +96,7 @@ class Spool:
         self.folder = folder
         self.length_ns = round(segment_s * NS_PER_S)
         self.channels: dict[str, Channel] = {}
+        self._by_station: dict[str, list[Channel]] = {}
         self.n_repaired = 0
         self._dirty: set[Path] = set()
         try:
@@ -124,7 +125,7 @@ class Spool:
             yield from self._append(code, number, group)
 
     def _append(self, code: str, number: int, packets: list[Packet]) -> list[Packet]:
-        channel = self.channels.setdefault(code, Channel(code))
+        channel = self._channel(code)
         segment = channel.segments.get(number)
         if segment is None:
             name = f"{number * self.length_ns // NS_PER_S:012d}.mseed"
@@ -265,7 +266,14 @@ class Spool:
         return sorted({c.station for c in self.channels.values() if c.segments})
 
     def of_station(self, station: str) -> list[Channel]:
-        return [c for c in self.channels.values() if c.station == station and c.segments]
+        """Return the channels of a station that have data."""
+        return [c for c in self._by_station.get(station, ()) if c.segments]
+
+    def _channel(self, code: str) -> Channel:
+        if code not in self.channels:
+            channel = self.channels[code] = Channel(code)
+            self._by_station.setdefault(channel.station, []).append(channel)
+        return self.channels[code]
 
     def archive(
         self, stations: Iterable[str], start_ns: int | None = None, end_ns: int | None = None
@@ -275,12 +283,9 @@ class Spool:
         A run of samples that began in a file outside the window keeps its grid: a piece without
         a file stands for what lies before.
         """
-        wanted = set(stations)
         pad = round(PAD_S * NS_PER_S)
         rows: list[dict[str, Any]] = []
-        for channel in self.channels.values():
-            if channel.station not in wanted:
-                continue
+        for channel in (c for station in stations for c in self.of_station(station)):
             rows += self._rows(
                 channel,
                 None if start_ns is None else start_ns - pad,
@@ -323,7 +328,7 @@ class Spool:
 
     def _reopen_channel(self, code: str, paths: list[Path]) -> None:
         """Take up the files of a channel; the newest may end in half a record."""
-        channel = self.channels.setdefault(code, Channel(code))
+        channel = self._channel(code)
         for path in paths[:-NEWEST]:
             segment = Segment(path, records=None)
             self._index(segment)
