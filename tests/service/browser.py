@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -102,14 +103,20 @@ class Browser:
         found = [e["message"] for e in entries if e["level"] in ("SEVERE", "WARNING")]
         return [message for message in found if not any(word in message for word in NOT_OURS)]
 
-    def addresses(self) -> list[str]:
-        """Return every address that the page asked for since the last call."""
+    def outside(self, address: str) -> list[str]:
+        """Return what was asked of others than ``address`` since the last call."""
         found = []
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
                 found.append(message["params"]["request"]["url"])
-        return found
+        return [url for url in found if re.match(r"(http|ws)", url) and not url.startswith(address)]
+
+    def clear(self) -> None:
+        """Leave the page and forget what it said and asked."""
+        self.driver.get("about:blank")
+        self.driver.get_log("browser")
+        self.driver.get_log("performance")
 
     def violations(self) -> list[str]:
         """Run axe-core on what is shown; one line for each thing it objects to."""

@@ -30,15 +30,11 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Browser]:
     """A page that must end without a complaint of the console or an address outside."""
-    browser.errors()
-    browser.addresses()
+    browser.clear()
     browser.size(1440, 900)
     yield browser
     assert browser.errors() == []
-    outside = [
-        a for a in browser.addresses() if not a.startswith(("http://127.0.0.1", "data:", "about:"))
-    ]
-    assert outside == []
+    assert browser.outside("http://127.0.0.1:") == []
 
 
 @pytest.fixture(scope="module")

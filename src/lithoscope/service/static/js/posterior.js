@@ -55,7 +55,7 @@ export class Posterior {
     // one km is as long in both directions
     const kx = half * Math.max(1, w / hgt);
     const ky = half * Math.max(1, hgt / w);
-    const axes = new Axes(context, width, height, { x: [-kx, kx], y: y(ky), margin, nx: Math.max(3, w / 50), ny: Math.max(3, hgt / 50), ...labels });
+    const axes = new Axes(context, width, height, { x: [-kx, kx], y: y(ky), margin, nx: Math.max(4, w / 40), ny: Math.max(4, hgt / 40), ...labels });
     axes.frame();
     return axes;
   }

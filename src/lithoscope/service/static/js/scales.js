@@ -60,7 +60,7 @@ export function ticks(low, high, n = 5) {
 
 /** Decimals that tell neighbouring ticks apart. */
 export function decimals(values) {
-  if (values.length < 2) return 1;
+  if (values.length < 2) return Number.isInteger(values[0]) ? 0 : 1;
   return Math.max(0, Math.ceil(-Math.log10(Math.abs(values[1] - values[0])) - 1e-9));
 }
 

@@ -6,8 +6,9 @@ import { fill, h, panel } from "../dom.js";
 import { serviceQuery } from "../filter.js";
 import * as format from "../format.js";
 
+// The service refuses more events than this in one answer with arrivals.
+const WITH_ARRIVALS = 2000;
 const FILES = [
-  ["QuakeML", "xml", "quakeml.xml", "origins, magnitudes, uncertainties; with picks and arrivals", { includearrivals: "true", includeallorigins: "true" }],
   ["GeoJSON", "geojson", "events.geojson", "points with properties, for maps and GIS", {}],
   ["FDSN text", "text", "events.txt", "one line an event, separated by |", {}],
 ];
@@ -24,11 +25,16 @@ export function downloadView() {
 function content() {
   const { filter } = catalogue;
   const link = ([name, kind, file, note, more]) => h("li", {}, h("a", { class: "button", href: address("fdsnws/event/1/query", { format: kind, ...serviceQuery(filter), ...more }), download: file }, name), " ", h("span", { class: "soft" }, note));
+  const arrivals = catalogue.nShown <= WITH_ARRIVALS;
+  const quakeml = [
+    "QuakeML", "xml", "quakeml.xml", `origins, magnitudes and uncertainties, ${arrivals ? "with" : `for more than ${format.count(WITH_ARRIVALS)} events without`} picks and arrivals`,
+    arrivals ? { includearrivals: "true", includeallorigins: "true" } : {},
+  ];
   const inPage = filter.q || filter.status;
   return [
     h("header", { class: "head" }, h("h1", {}, "Download"), h("p", { class: "soft" }, `${format.count(catalogue.nShown)} of ${format.count(catalogue.n)} events pass the filter of the map.`)),
     h("div", { class: "grid" },
-      panel("Events", "c6", h("div", { class: "body" }, h("ul", { class: "clean links" }, FILES.map(link),
+      panel("Events", "c6", h("div", { class: "body" }, h("ul", { class: "clean links" }, [quakeml, ...FILES].map(link),
         h("li", {}, h("button", { type: "button", on: { click: saveCsv } }, "CSV"), " ", h("span", { class: "soft" }, "the list of the page, written by your browser; times UTC, depth km below sea level"))),
       inPage ? h("p", { class: "small soft" }, "Search words and status are parts of the page only: the links above leave them out, the CSV obeys them.") : null)),
       panel("Stations and waveforms", "c6", h("div", { class: "body" }, h("ul", { class: "clean links" },

@@ -19,6 +19,7 @@ class EventView {
     this.id = id;
     this.title = id;
     this.drawings = [];
+    this.turn = 0;
     this.review = new Review(id, summary.review !== false, () => this.load());
     this.element = h("article", { class: "view" }, h("p", { class: "state" }, "Loading event …"));
     this.onOperator = () => this.load();
@@ -37,12 +38,14 @@ class EventView {
     this.stop();
     this.build();
     const settle = (promise) => promise.then((value) => ({ value }), (error) => ({ error: error.message }));
-    const [section, samples] = await Promise.all([settle(get(`${path}/section`)), settle(get(`${path}/samples`, { n: 2000 }))]);
-    this.showSection(section);
-    this.showSamples(samples);
+    const turn = this.turn;
+    const show = (promise, act) => settle(promise).then((result) => { if (turn === this.turn) act(result); });
+    show(get(`${path}/samples`, { n: 2000 }), (result) => this.showSamples(result));
+    show(get(`${path}/section`), (result) => this.showSection(result));
   }
 
   build() {
+    this.turn += 1;
     const { event, arrivals, station_magnitudes: magnitudes, versions } = this.answer;
     this.sectionBody = h("div", { class: "plot h560" }, h("p", { class: "empty" }, "Loading waveforms …"));
     this.sectionHead = h("span");
@@ -149,6 +152,7 @@ class EventView {
   }
 
   close() {
+    this.turn = -1;
     this.stop();
     this.review.close();
     removeEventListener("operator", this.onOperator);

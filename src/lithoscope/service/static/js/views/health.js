@@ -3,6 +3,7 @@
 import { get } from "../api.js";
 import { fill, h, panel, table } from "../dom.js";
 import * as format from "../format.js";
+import { STATE_WORDS } from "../stations.js";
 import { stationTable } from "../stationtable.js";
 
 const EVERY_MS = 10000;
@@ -39,7 +40,7 @@ function content(health) {
 function cards(health, stations) {
   const n = (state) => stations.filter((station) => station.state === state).length;
   const latencies = stations.map((station) => station.latency_s).filter(Number.isFinite).sort((a, b) => a - b);
-  const found = [["Stations", format.count(stations.length), ["ok", "late", "silent"].map((state) => `${n(state)} ${{ ok: "in time" }[state] ?? state}`).join(", ")]];
+  const found = [["Stations", format.count(stations.length), Object.entries(STATE_WORDS).filter(([state]) => n(state)).map(([state, text]) => `${n(state)} ${text}`).join(", ")]];
   if (latencies.length) found.push(["Median latency", format.span(latencies[Math.floor(latencies.length / 2)]), "data time to arrival, over stations"]);
   found.push(["Gaps", format.count(stations.reduce((sum, station) => sum + (station.n_gaps || 0), 0)), "all stations"]);
   if (Number.isFinite(health.uptime_s)) found.push(["Service up", format.span(health.uptime_s)]);
