@@ -8,6 +8,7 @@ sea level; distances are km; uncertainties are 1 sigma unless the name says othe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ _DTYPES: dict[str, Any] = {
     "boolean": "bool",
     "time": "datetime64[ns, UTC]",
 }
+_PANDAS_DTYPES = {kind: pd.api.types.pandas_dtype(name) for kind, name in _DTYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Schema:
 
     def empty(self) -> pd.DataFrame:
         """Return a table of this schema without rows."""
-        return pd.DataFrame({c.name: pd.Series([], dtype=_DTYPES[c.kind]) for c in self.columns})
+        return _empty(self).copy()
 
     def table(self, rows: Any) -> pd.DataFrame:
         """Build a checked table from anything `pandas.DataFrame` accepts (list of dicts, ...)."""
@@ -75,6 +77,10 @@ class Schema:
                 f"table '{self.name}' lacks column(s) {', '.join(missing)}; "
                 f"it has {', '.join(map(str, frame.columns)) or 'none'}"
             )
+        if list(frame.columns) == self.names and all(
+            _fits(frame[column.name], column) for column in self.columns
+        ):
+            return frame.reset_index(drop=True)  # a lazy copy: most tables have been here before
         out = {}
         for column in self.columns:
             if column.name in frame.columns:
@@ -82,6 +88,17 @@ class Schema:
             else:
                 out[column.name] = _filled(len(frame), column, frame.index)
         return pd.DataFrame(out, index=frame.index).reset_index(drop=True)
+
+
+@lru_cache(maxsize=64)
+def _empty(schema: Schema) -> pd.DataFrame:
+    return pd.DataFrame({c.name: pd.Series([], dtype=_DTYPES[c.kind]) for c in schema.columns})
+
+
+def _fits(values: pd.Series, column: Column) -> bool:
+    """Return whether a column has its type already, and needs nothing filled in."""
+    right = values.dtype == _PANDAS_DTYPES[column.kind]
+    return bool(right) and not (column.kind == "text" and values.hasnans)
 
 
 def _filled(n: int, column: Column, index: pd.Index) -> pd.Series:

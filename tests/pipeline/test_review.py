@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import obspy
 import pandas as pd
 import pytest
-from reviewed_store import MODEL_CSV, fill, run_catalog
+from reviewed_store import MODEL_CSV, fill
 
 from lithoscope.catalog import Catalog, EventQuery, Store, export, read_catalog
 from lithoscope.errors import DataError
@@ -18,36 +20,46 @@ from lithoscope.pipeline.settings import RunSettings
 EVENT = "ls_event_0"
 
 
-@pytest.fixture
-def settings(tmp_path):
-    """Return settings with every kind of file that relocation rests on."""
-    path = tmp_path / "machine" / "velocity.csv"
-    path.parent.mkdir()
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Return settings with every kind of file that relocation rests on, and a run's store.
+
+    The files are gone when the tests begin.
+    """
+    folder = tmp_path_factory.mktemp("machine")
+    path = folder / "velocity.csv"
     path.write_text(MODEL_CSV)
-    return RunSettings.parse(
+    settings = RunSettings.parse(
         {
             "model": {"path": str(path)},
             "location": {"station_terms": "estimate"},
             "prior": {"depth_kind": "gaussian", "depth_mean_km": 9.0},
         }
     )
+    with Store(folder / "catalogue.sqlite") as store:
+        catalog = fill(store, settings)
+    path.unlink()
+    return folder / "catalogue.sqlite", catalog
 
 
 @pytest.fixture
-def store(tmp_path, settings):
-    with Store(tmp_path / "catalogue.sqlite") as found:
-        fill(found, settings)
-        (tmp_path / "machine" / "velocity.csv").unlink()
+def store(made, tmp_path):
+    with Store(shutil.copy(made[0], tmp_path / "catalogue.sqlite")) as found:
         yield found
+
+
+@pytest.fixture
+def catalog(made):
+    return made[1]
 
 
 def row(store: Store, version: int | None = None) -> pd.Series:
     return store.event(EVENT, version).events.iloc[0]
 
 
-def test_relocation_rests_on_the_database_alone(store, tmp_path):
+def test_relocation_rests_on_the_database_alone(store):
     """Model, prior and terms are in the store: the same picks give the run's answer again."""
-    assert str(tmp_path) not in store.settings()
+    assert 'path = "attached:velocity.csv"' in store.settings()
     found = store.event(EVENT)
     again = Relocator.of(store).locate(found).events.iloc[0]
     before = found.events.iloc[0]
@@ -213,9 +225,8 @@ def test_quakeml_holds_both_solutions(store, tmp_path):
         pd.testing.assert_frame_equal(mine, store.event(EVENT).events)
 
 
-def test_later_automatic_solutions_do_not_replace_a_review(store, settings, tmp_path):
+def test_later_automatic_solutions_do_not_replace_a_review(store, catalog):
     """Neither a watch's update, nor a cancellation, nor another batch run."""
-    (tmp_path / "machine" / "velocity.csv").write_text(MODEL_CSV)
     pick = store.event(EVENT).arrivals["pick_id"].iloc[0]
     review(store, EVENT, "remove_pick", user="ana", pick_id=pick)
     reviewed = row(store)
@@ -229,7 +240,6 @@ def test_later_automatic_solutions_do_not_replace_a_review(store, settings, tmp_
     assert row(store).equals(reviewed)
     assert store.catalog([EVENT]).evaluation.automatic.events["depth_km"].iloc[0] == 21.0
 
-    catalog, _ = run_catalog(settings)
     renamed = {
         name: frame.assign(event_id=frame["event_id"].replace(EVENT, "ls_other_name"))
         if "event_id" in frame
@@ -269,8 +279,7 @@ def test_posterior_samples_match_the_stated_uncertainty(store):
         posterior_samples(store, EVENT, n=0)
 
 
-def test_a_store_without_settings_says_so(tmp_path, settings):
-    catalog, _ = run_catalog(settings)
+def test_a_store_without_settings_says_so(tmp_path, catalog):
     with Store(tmp_path / "bare.sqlite") as store:
         store.write(catalog)
         review(store, EVENT, "accept", user="ana")

@@ -101,6 +101,15 @@ def quakeml_events(catalog: Catalog) -> Iterator[ET.Element]:
     return _events(catalog)
 
 
+def quakeml_event(event: Any) -> ET.Element:
+    """Return the ``event`` element of one automatic, unjudged solution without its arrivals.
+
+    ``event`` has the columns of EVENTS as attributes and a time and a position; a service that
+    answers many small requests is spared the tables of `quakeml_events`.
+    """
+    return _event(_Solution(event, [], [], []), None, [])
+
+
 @dataclass(frozen=True)
 class _Solution:
     """An origin of an event, what it rests on, and how it is judged."""

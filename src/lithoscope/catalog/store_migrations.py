@@ -41,7 +41,7 @@ _TABLES_2 = (
 )
 _INDICES_2 = (
     "CREATE UNIQUE INDEX events_by_id ON events (event_id)",
-    "CREATE INDEX events_by_time ON events (time_ns, event_id)",
+    "CREATE INDEX events_by_time ON events (time_ns, event_id, evaluation_status)",
     "CREATE INDEX events_by_magnitude ON events (magnitude, time_ns, event_id)",
     "CREATE INDEX events_by_latitude ON events (latitude, longitude)",
     "CREATE INDEX events_by_update ON events (updated_ns)",

@@ -176,12 +176,17 @@ def _longitudes(query: EventQuery, column: Any) -> list[sa.ColumnElement[bool]]:
         high += 360.0
     if high - low >= 360.0:
         return []
-    turns = [column.between(low + turn, high + turn) for turn in (-720.0, -360.0, 0.0, 360.0)]
-    return [sa.or_(*turns)]
+    return [_between(column, low, high)]
+
+
+def _between(column: Any, low: float, high: float) -> sa.ColumnElement[bool]:
+    """Return that a longitude lies in a range, whatever turn either counts in."""
+    turns = (-720.0, -360.0, 0.0, 360.0)
+    return sa.or_(*(column.between(low + turn, high + turn) for turn in turns))
 
 
 def _radius(query: EventQuery, c: Any) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions of a circle: a band of latitude for the index, then the chord.
+    """Return the conditions of a circle: the box around it for the index, then the chord.
 
     The chord between unit vectors, 2 sin(distance / 2), grows with the distance, is exact near 0
     and 180 degrees, and knows neither poles nor the date line.
@@ -201,6 +206,10 @@ def _radius(query: EventQuery, c: Any) -> list[sa.ColumnElement[bool]]:
             c.latitude <= query.latitude + query.maxradius + _RIM_DEG,
             chord <= _chord_squared(min(query.maxradius + _RIM_DEG, 180.0)),
         ]
+        if abs(query.latitude) + query.maxradius < 89.0:  # the circle holds no pole
+            reach = math.sin(math.radians(query.maxradius)) / math.cos(math.radians(query.latitude))
+            half = math.degrees(math.asin(reach)) + 1e-6
+            found.append(_between(c.longitude, query.longitude - half, query.longitude + half))
     if query.minradius:
         found.append(chord >= _chord_squared(query.minradius - _RIM_DEG))
     return found

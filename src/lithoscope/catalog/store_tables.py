@@ -126,7 +126,7 @@ class Layout:
     def _indices(self) -> None:
         events, parts = self.events.c, self.catalog
         sa.Index("events_by_id", events.event_id, unique=True)
-        sa.Index("events_by_time", events.time_ns, events.event_id)
+        sa.Index("events_by_time", events.time_ns, events.event_id, events.evaluation_status)
         sa.Index("events_by_magnitude", events.magnitude, events.time_ns, events.event_id)
         sa.Index("events_by_latitude", events.latitude, events.longitude)
         sa.Index("events_by_update", events.updated_ns)

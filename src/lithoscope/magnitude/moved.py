@@ -12,6 +12,8 @@ from lithoscope.magnitude.settings import MagnitudeSettings
 from lithoscope.magnitude.windows import hypocentral_distance
 from lithoscope.schema import EVENTS, STATION_MAGNITUDES
 
+_COLUMNS = ("magnitude", "magnitude_type", "magnitude_sigma", "n_magnitudes", "magnitude_reason")
+
 
 def moved_magnitudes(
     events: pd.DataFrame,
@@ -44,9 +46,12 @@ def moved_magnitudes(
     attenuation = settings.attenuation()
     known = stations.drop_duplicates("station")
     places = known[["longitude", "latitude", "elevation_m"]].to_numpy(float)
-    positions = {code: tuple(place) for code, place in zip(known["station"], places, strict=True)}
+    positions = {
+        code: (float(place[0]), float(place[1]), float(place[2]))
+        for code, place in zip(known["station"], places, strict=True)
+    }
     columns: list[dict[str, Any]] = []
-    by_event = {str(row.event_id): row for row in events.itertuples(index=False)}
+    by_event: dict[str, Any] = {str(e.event_id): e for e in events.itertuples(index=False)}
     rows: list[dict[str, Any]] = [
         {str(key): value for key, value in row.items()} for row in table.to_dict("records")
     ]
@@ -58,10 +63,9 @@ def moved_magnitudes(
         if np.isfinite(row["magnitude"]):
             row["magnitude"] += float(attenuation(distance) - attenuation(row["distance_km"]))
         row["distance_km"] = distance
-    for event in events.to_dict("records"):
-        mine = [row for row in rows if row["event_id"] == event["event_id"]]
-        names = ("magnitude", "magnitude_type", "magnitude_sigma", "n_magnitudes")
-        kept = {str(name): event[name] for name in (*names, "magnitude_reason")}
+    for name, event in by_event.items():
+        mine = [row for row in rows if row["event_id"] == name]
+        kept = {column: getattr(event, column) for column in _COLUMNS}
         columns.append(network_columns(mine, settings) if mine else kept)
     moved = events.assign(**pd.DataFrame(columns, index=events.index)) if columns else events
     return EVENTS.check(moved), STATION_MAGNITUDES.table(rows)

@@ -81,9 +81,13 @@ def review(
     if action in ("accept", "reject", "comment"):
         status = _new_status(action, state["status"])
         mode = state["mode"] if action == "comment" else "manual"
-        words = {"before": {"evaluation_status": state["status"]}}
-        words["after"] = {"evaluation_status": status}
-        return store.put_review(event_id, Judged(mode, status, user, comment), **words, **common)
+        return store.put_review(
+            event_id,
+            Judged(mode, status, user, comment),
+            before={"evaluation_status": state["status"]},
+            after={"evaluation_status": status},
+            **common,
+        )
     if action == "retype":
         solution, before, after = _retyped(found, event_type)
     else:
