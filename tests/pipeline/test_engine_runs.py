@@ -94,7 +94,7 @@ def test_a_killed_client_goes_on_where_it_stopped(archive, local, cluster, tmp_p
 
 def test_a_lost_scheduler_is_reported(cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes last: the cluster is gone afterwards."""
-    monkeypatch.setattr("lithoscope.pipeline.engine_dask.CONNECT_S", 3.0)
+    monkeypatch.setattr("lithoscope.pipeline.engine_dask.CONNECT_S", 10.0)
     engine = make_engine("dask", 1, cluster.address)
     results = engine.map(operator.call, time.sleep, [0.1] * 200)
     assert next(results) == (0.1, None)

@@ -23,8 +23,10 @@ from lithoscope.pipeline.engine import Function
 TASK_S = 60.0
 #: Tasks left for each worker, at least, when tasks are made longer, so that all end together.
 TASKS_A_WORKER = 4
-#: How long a run waits for a scheduler to answer, and for workers when none is left (s).
+#: How long a run waits for a scheduler to answer, for its first worker, and for another worker when
+#: none is left (s).
 CONNECT_S = 15.0
+FIRST_WORKER_S = 60.0
 NO_WORKERS_S = 300.0
 # A result depends on these, so they must be the same everywhere.
 _LIBRARIES = (
@@ -106,7 +108,7 @@ class DaskEngine:
             ) from None
         self._client = client
         try:
-            client.wait_for_workers(workers if self._cluster else 1, timeout=CONNECT_S)
+            client.wait_for_workers(workers if self._cluster else 1, timeout=FIRST_WORKER_S)
         except TimeoutError:
             raise LithoscopeError(
                 f"the Dask scheduler '{client.scheduler.address}' has no workers; start some with "
