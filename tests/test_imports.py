@@ -43,6 +43,9 @@ KEPT_IN = {
     "typer": {"cli"},
     "rich": {"cli", "pipeline"},
     "torch": {"learning"},
+    "dask": {"pipeline"},
+    "distributed": {"pipeline"},
+    "fsspec": {"waveforms"},
 }
 
 
