@@ -171,7 +171,7 @@ def test_residuals_and_samples(address: str) -> None:
         ("/api/events/nothing", 404),
         ("/api/events/nothing/section", 404),
         ("/api/stations/nothing", 404),
-        ("/api/stations/XX.AAA..HH/waveform?hours=900", 413),
+        ("/api/stations/XX.AAA..HH/waveform?hours=900", 422),
         ("/api/coastlines?west=3&east=2", 400),
         ("/api/nothing", 404),
         ("/nothing", 404),

@@ -43,46 +43,39 @@ def _state(request: Request) -> State:
 async def get_summary(request: Request) -> Any:
     """Return what is served."""
     state = _state(request)
-    events = state.feed.snapshot
-    rows = Selection(order="time-asc").rows(events)
     stations = await state.workers.run(state.sites.states)
-    size = events.magnitude[rows]
-    size = size[np.isfinite(size)]
-    times = events.time_ns[rows]
+    overview = dict(state.feed.snapshot.overview)
     return {
         "title": state.source.title,
         "catalog": state.settings.catalog,
         "version": __version__,
         "live": state.source.live,
         "review": bool(request.app.state.tokens),
-        "n_events": len(rows),
         "n_stations": len(stations),
-        "starttime": iso(int(times[0])) if len(times) else None,
-        "endtime": iso(int(times[-1])) if len(times) else None,
-        "bounds": _bounds(events, rows, stations),
-        "min_magnitude": float(size.min()) if len(size) else None,
-        "max_magnitude": float(size.max()) if len(size) else None,
-        "sequence": events.sequence,
+        "bounds": _bounds(overview.pop("limits"), stations),
+        "sequence": state.feed.snapshot.sequence,
         "updated": iso(state.feed.changed_ns),
         "now": iso(now_ns()),
+        **overview,
     }
 
 
 def _bounds(
-    events: Snapshot, rows: NDArray[np.intp], stations: list[dict[str, Any]]
+    limits: tuple[float, ...] | None, stations: list[dict[str, Any]]
 ) -> dict[str, float] | None:
-    longitude = np.array([s["longitude"] for s in stations], float)
-    latitude = np.array([s["latitude"] for s in stations], float)
-    longitude = np.concatenate([events.longitude[rows], longitude])
-    latitude = np.concatenate([events.latitude[rows], latitude])
-    good = np.isfinite(longitude) & np.isfinite(latitude)
-    if not good.any():
+    """Return the smallest box (degrees) around the limits of the events and the stations."""
+    placed = [(s["longitude"], s["latitude"]) for s in stations]
+    placed = [(x, y) for x, y in placed if x is not None and y is not None]
+    if limits is not None:
+        placed += [(limits[0], limits[1]), (limits[2], limits[3])]
+    if not placed:
         return None
+    longitude, latitude = zip(*placed, strict=True)
     return {
-        "west": float(longitude[good].min()),
-        "south": float(latitude[good].min()),
-        "east": float(longitude[good].max()),
-        "north": float(latitude[good].max()),
+        "west": float(min(longitude)),
+        "south": float(min(latitude)),
+        "east": float(max(longitude)),
+        "north": float(max(latitude)),
     }
 
 

@@ -29,7 +29,7 @@ from lithoscope.service.station_views import (
 )
 
 router = APIRouter(tags=["stations"], responses=PROBLEMS)
-Hours = Annotated[float, Query(gt=0, le=1000, description="length of the window")]
+Hours = Annotated[float, Query(gt=0, le=48, description="length of the window")]
 Columns = Annotated[int, Query(ge=10, le=4000, description="steps of a trace")]
 
 

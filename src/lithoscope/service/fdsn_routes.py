@@ -53,6 +53,8 @@ def _router(service: Service, handler: Handler) -> APIRouter:
     async def usage(request: Request) -> Response:
         return PlainTextResponse(_usage(service))
 
+    # This one answers; the two below are what the document says of its methods.
+    router.add_api_route("/query", query, methods=list(service.methods), include_in_schema=False)
     router.add_api_route(
         "/query",
         query,

@@ -155,7 +155,7 @@ class Section(Answer):
     starttime: Time
     endtime: Time
     unit: str
-    band_hz: tuple[float, float] | None
+    band_hz: Annotated[list[float], Field(min_length=2, max_length=2)] | None
     traces: list[Trace]
     reason: str = Field(description="why there are no traces, else empty")
 
@@ -241,7 +241,7 @@ class Availability(Answer):
     endtime: Time | None
     available_percent: Number
     n_gaps: int
-    spans: list[tuple[str, str]]
+    spans: list[Annotated[list[Time], Field(min_length=2, max_length=2)]]
 
 
 class ProblemCount(Answer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from xml.etree import ElementTree as ET
@@ -10,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lithoscope.catalog import Catalog
-from lithoscope.catalog.quakeml_write import ID_ROOT, quakeml_events
-from lithoscope.schema import EVENTS
+from lithoscope.catalog.quakeml_write import ID_ROOT, quakeml_event, quakeml_events
 from lithoscope.service.cache import Cache
-from lithoscope.service.snapshot import Snapshot, text_line
+from lithoscope.service.snapshot import Snapshot
 from lithoscope.service.view import StoreView
 
 _CACHE_SIZE = 96_000_000
@@ -57,9 +57,14 @@ class EventTexts:
         return "".join(text or "" for text in texts)
 
     def _make(self, events: Snapshot, rows: NDArray[np.intp], parts: Parts) -> dict[str, str]:
-        plain = np.zeros(len(rows), bool) if parts.any else events.plain[rows]
-        made = self._elements(Catalog(events=EVENTS.check(events.frame.iloc[rows[plain]])), parts)
-        others = [events.event_ids[row] for row in rows[~plain].tolist()]
+        plain = rows[:0] if parts.any else rows[events.plain[rows]]
+        made = {
+            event.event_id: _written(_trimmed(quakeml_event(event), parts))
+            for event in events.records(plain)
+            if math.isfinite(event.longitude) and math.isfinite(event.latitude)
+        }
+        names = [events.event_ids[row] for row in rows.tolist()]
+        others = names if parts.any else [n for n in names if not events.plain[events.position[n]]]
         return made | (self._elements(self._view.catalog(others), parts) if others else {})
 
     def _elements(self, catalog: Catalog, parts: Parts) -> dict[str, str]:
@@ -143,9 +148,9 @@ class EventLines:
                 missing.append(number)
             out.append(line)
         if missing:
-            for number, event in zip(missing, events.records(rows[missing]), strict=True):
-                out[number] = text_line(event, *self._names)
-                row = rows[number]
+            made = events.lines(rows[missing], *self._names)
+            for number, line in zip(missing, made, strict=True):
+                row, out[number] = rows[number], line
                 stamp = int(events.versions[row]), int(events.updated_ns[row])
-                self._made[event.event_id] = (*stamp, out[number])
+                self._made[events.event_ids[row]] = (*stamp, line)
         return "".join(out)

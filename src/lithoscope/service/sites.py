@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from lithoscope.service.view import StoreView
 
 #: A break shorter than this many samples is the rounding of start times, no gap.
 _GAP_SAMPLES = 1.5
+_FRESH_S = 1.0
 
 
 class Sites:
@@ -24,7 +26,8 @@ class Sites:
 
     def __init__(self, source: Source, view: StoreView, recordings: Recordings) -> None:
         self._source, self._view, self._recordings = source, view, recordings
-        self._from_archive: dict[str, dict[str, Any]] | None = None
+        self._from_archive: tuple[int, dict[str, dict[str, Any]]] = (0, {})
+        self._kept: tuple[float, bool, list[dict[str, Any]]] = (-_FRESH_S, False, [])
 
     def table(self) -> pd.DataFrame:
         """Return STATIONS: of the station files, and of the store for what they do not name."""
@@ -38,7 +41,19 @@ class Sites:
         return STATIONS.check(table)
 
     def states(self) -> list[dict[str, Any]]:
-        """Return one row a station code, in order of code: the latest position, and its state."""
+        """Return one row a station code, in order of code: the latest position, and its state.
+
+        What was found less than a second ago is good enough, however many ask.
+        """
+        now_s, ready = time.monotonic(), self._recordings.ready
+        made_s, known, rows = self._kept
+        if known == ready and now_s - made_s < _FRESH_S:
+            return rows
+        rows = self._states()
+        self._kept = (now_s, ready, rows)
+        return rows
+
+    def _states(self) -> list[dict[str, Any]]:
         table = self.table().sort_values(["station", "starttime"])
         table = table.drop_duplicates("station", keep="last")
         live, archive = self._view.state("stations"), self._archive_states()
@@ -78,8 +93,8 @@ class Sites:
         segments = self._recordings.segments()
         if segments is None:
             return {}
-        if self._from_archive is None:
-            self._from_archive = {
+        if self._from_archive[0] != id(segments):
+            states = {
                 str(station): {
                     "state": "archive",
                     "latency_s": None,
@@ -90,7 +105,8 @@ class Sites:
                 }
                 for station, part in segments.groupby("station")
             }
-        return self._from_archive
+            self._from_archive = (id(segments), states)
+        return self._from_archive[1]
 
     def channels(self, station: str) -> list[dict[str, Any]]:
         """Return the channels of a station: those of the station files and of the recordings."""

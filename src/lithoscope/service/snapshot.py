@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections import namedtuple
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lithoscope.catalog.tables import rows_of
+from lithoscope.schema import EVENTS
 from lithoscope.service.times import iso
 
 COMPACT = (
@@ -27,6 +28,19 @@ COMPACT = (
     "evaluation_status",
     "evaluation_mode",
     "version",
+)
+
+_STATE = ("version", "updated", "evaluation_mode", "evaluation_status")
+_Row = namedtuple("_Row", [*EVENTS.names, *_STATE])  # type: ignore[misc]
+_TEXT_COLUMNS = (
+    "event_id",
+    "time",
+    "latitude",
+    "longitude",
+    "depth_km",
+    "magnitude_type",
+    "magnitude",
+    "event_type",
 )
 
 
@@ -44,6 +58,7 @@ class Snapshot:
     """
 
     def __init__(self, frame: pd.DataFrame, sequence: int, before: Snapshot | None = None) -> None:
+        frame = frame[list(_Row._fields)]
         frame = frame[frame["time"].notna() & (frame["event_id"] != "")]
         self.frame = frame.sort_values(["time", "event_id"], kind="stable", ignore_index=True)
         self.sequence = sequence
@@ -101,9 +116,56 @@ class Snapshot:
         fragments = self._fragments
         return ",".join([fragments[row] for row in rows.tolist()])
 
+    @cached_property
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        """The table as plain arrays: a few rows of a pandas table cost as much as thousands."""
+        out = {}
+        for name, values in self.frame.items():
+            if isinstance(values.dtype, pd.DatetimeTZDtype):
+                out[str(name)] = values.astype("int64").to_numpy()
+            elif values.dtype.kind in "fiub":
+                out[str(name)] = values.to_numpy()
+            else:
+                out[str(name)] = values.to_numpy(object)
+        return out
+
     def records(self, rows: NDArray[np.intp]) -> list[Any]:
         """Return the rows as named tuples of all columns."""
-        return rows_of(self.frame.iloc[rows])
+        columns = []
+        for name, values in self._columns.items():
+            part = values[rows].tolist()
+            if name in ("time", "updated"):
+                part = pd.DatetimeIndex(part, tz="UTC").tolist()
+            columns.append(part)
+        return [_Row(*row) for row in zip(*columns, strict=True)] if columns else []
+
+    def lines(self, rows: NDArray[np.intp], catalog: str, contributor: str) -> list[str]:
+        """Return the rows as lines of the FDSN event text format (1.2, with the event type)."""
+        c = self._columns
+        return [
+            _text_line(event, catalog, contributor)
+            for event in zip(*(c[name][rows].tolist() for name in _TEXT_COLUMNS), strict=True)
+        ]
+
+    @cached_property
+    def overview(self) -> dict[str, Any]:
+        """Number, times, magnitudes and limits of the events that are not withdrawn."""
+        shown = ~self.withdrawn
+        times, size = self.time_ns[shown], self.magnitude[shown]
+        size = size[np.isfinite(size)]
+        placed = shown & np.isfinite(self.longitude) & np.isfinite(self.latitude)
+        longitude, latitude = self.longitude[placed], self.latitude[placed]
+        limits = None
+        if len(longitude):
+            limits = (longitude.min(), latitude.min(), longitude.max(), latitude.max())
+        return {
+            "n_events": int(shown.sum()),
+            "starttime": iso(int(times[0])) if len(times) else None,
+            "endtime": iso(int(times[-1])) if len(times) else None,
+            "min_magnitude": float(size.min()) if len(size) else None,
+            "max_magnitude": float(size.max()) if len(size) else None,
+            "limits": limits,
+        }
 
 
 class _Codes:
@@ -155,25 +217,26 @@ def _rounded(values: NDArray[np.float64], digits: int) -> list[str]:
     return ["null" if not math.isfinite(v) else repr(v) for v in np.round(values, digits).tolist()]
 
 
-def text_line(event: Any, catalog: str, contributor: str) -> str:
-    """Return an event as a line of the FDSN event text format (1.2, with the event type)."""
+def _text_line(event: tuple[Any, ...], catalog: str, contributor: str) -> str:
+    name, time_ns, latitude, longitude, depth, magnitude_type, magnitude, event_type = event
+    known = math.isfinite(magnitude)
     fields = (
-        event.event_id,
-        iso(event.time.value)[:-1],
-        _number(event.latitude, 6),
-        _number(event.longitude, 6),
-        _number(event.depth_km, 3),
-        contributor,
-        catalog,
-        contributor,
-        event.event_id,
-        event.magnitude_type if math.isfinite(event.magnitude) else "",
-        _number(event.magnitude, 2),
-        contributor if math.isfinite(event.magnitude) else "",
+        _plain(name),
+        iso(time_ns)[:-1],
+        _number(latitude, 6),
+        _number(longitude, 6),
+        _number(depth, 3),
+        _plain(contributor),
+        _plain(catalog),
+        _plain(contributor),
+        _plain(name),
+        _plain(magnitude_type) if known else "",
+        _number(magnitude, 2),
+        _plain(contributor) if known else "",
         "",
-        event.event_type,
+        _plain(event_type),
     )
-    return "|".join(_plain(str(field)) for field in fields) + "\n"
+    return "|".join(fields) + "\n"
 
 
 def _number(value: float, digits: int) -> str:
