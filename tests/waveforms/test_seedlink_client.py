@@ -65,6 +65,8 @@ def test_all_packets_come_as_they_were_sent(server, made, version):
         (["*_*:HHZ"], {"CI.CCC..HHZ", "CI.WOR..HHZ"}),
         (["C?_W*:*_H_H_N", "CI_CCC:--HHZ"], {"CI.WOR..HHN", "CI.CCC..HHZ"}),
         (["CI_CCC:HHZ,HHN"], {"CI.CCC..HHZ", "CI.CCC..HHN"}),
+        (["CI_CCC:HHZ.D", "CI_CCC:HHN.D"], {"CI.CCC..HHZ", "CI.CCC..HHN"}),
+        (["CI_WOR:!HHZ"], {"CI.WOR..HHN"}),
     ],
 )
 def test_only_what_was_selected(server, version, selections, codes):
@@ -295,6 +297,11 @@ def test_a_silent_connection_is_asked_then_left(made):
 def test_selections_that_are_none(selection):
     with pytest.raises(ConfigError, match="selection"):
         SeedLinkClient("seedlink://localhost", [selection])
+
+
+def test_selectors_of_a_station_are_asked_together():
+    client = SeedLinkClient("localhost", ["A_B:HHZ", "C_*", "A_B:HHN", "C_*:HHZ"])
+    assert client.selections == [("A_B", ["HHZ", "HHN"]), ("C_*", [])]
 
 
 def test_addresses():

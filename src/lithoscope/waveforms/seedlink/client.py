@@ -132,7 +132,7 @@ class SeedLinkClient:
     ) -> None:
         self.url = url
         self.address = parse_url(url)
-        self.selections = [_parse_selection(text) for text in selections] or [("*_*", [])]
+        self.selections = _merged([_parse_selection(text) for text in selections])
         if version not in (None, "3.1", "4.0"):
             raise ConfigError(f"SeedLink version '{version}'; allowed are 3.1 and 4.0")
         if end_ns is not None and start is None:
@@ -332,7 +332,8 @@ def _parse_selection(text: str) -> tuple[str, list[str]]:
         raise ConfigError(
             f"selection '{text}'; write NET_STA or NET_STA:STREAMS, such as CI_CCC:HH? or *_*:00BHZ"
         )
-    selectors = match["streams"].split(",") if match["streams"] else []
+    given = match["streams"].split(",") if match["streams"] else []
+    selectors = [s.partition(".")[0] for s in given]  # .D and the like name no streams
     for selector in selectors:
         known = "_" in selector or selector3_to_4(selector) is not None
         if not known or not SELECTOR_CHARACTERS.match(selector):
@@ -340,6 +341,17 @@ def _parse_selection(text: str) -> tuple[str, list[str]]:
                 f"selection '{text}': '{selector}' is neither CCC, LLCCC nor LOC_B_S_SS"
             )
     return match["station"], selectors
+
+
+def _merged(selections: list[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
+    """Put the selectors of equal stations together: asked twice, a server may keep the last."""
+    merged: dict[str, list[str]] = {}
+    for station, selectors in selections:
+        if station in merged and not (selectors and merged[station]):
+            merged[station] = []  # one of them wants all
+        else:
+            merged.setdefault(station, []).extend(selectors)
+    return list(merged.items()) or [("*_*", [])]
 
 
 def _selectors(selectors: list[str], version: int) -> list[str]:
