@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from lithoscope.errors import DataError, StorageError
 
 
@@ -21,6 +19,8 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     DataError
         If the file is no HDF5, truncated or damaged.
     """
+    import h5py  # 12 MB that most commands do not need
+
     try:
         with h5py.File(path, "r") as file:
             yield file

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -119,6 +118,8 @@ class SeisBenchWriter:
                 temporary.write_text("\n".join(self._chunks) + "\n")
 
     def _open_file(self) -> None:
+        import h5py  # 12 MB that most commands do not need
+
         chunk = "" if self.traces_per_file is None else f"_{len(self._chunks):04d}"
         try:
             self._file = h5py.File(self.folder / f"waveforms{chunk}.hdf5", "w")
