@@ -200,7 +200,16 @@ def _ns(text: str | None, name: str) -> int | None:
 async def get_event(request: Request, event_id: str) -> Response:
     """Return one event with all that belongs to it."""
     state = _state(request)
-    return await _of_event(state, request, event_id, "detail", detail)
+    key = _key(state, "detail", event_id)
+    body = state.answers.get(key)
+    if body is None:
+        bundle = await request.app.state.bundles.get(event_id)
+        if bundle is None or event_id not in state.feed.snapshot.position:
+            raise HTTPException(404, "no such event")
+        answer = await state.workers.run(detail, state, event_id, bundle)
+        body = json.dumps(answer, allow_nan=False).encode()
+        state.answers.put(key, body)
+    return await reply(state.workers, request, body, JSON)
 
 
 @router.get("/events/{event_id}/versions", response_model=Versions)
@@ -232,15 +241,26 @@ async def get_section(
     )
 
 
-async def _of_event(
-    state: State, request: Request, event_id: str, what: str, make: Any, *arguments: Any
-) -> Response:
-    """Answer with ``make(state, event_id, ...)``, kept until the event changes."""
+def _key(state: State, what: str, event_id: str) -> tuple[str, str, int, int]:
+    """Return what an answer about an event is kept under: another version is another answer.
+
+    Raises
+    ------
+    HTTPException
+        404 if there is no such event.
+    """
     events = state.feed.snapshot
     row = events.position.get(event_id)
     if row is None:
         raise HTTPException(404, "no such event")
-    key = (what, event_id, int(events.versions[row]), int(events.updated_ns[row]))
+    return (what, event_id, int(events.versions[row]), int(events.updated_ns[row]))
+
+
+async def _of_event(
+    state: State, request: Request, event_id: str, what: str, make: Any, *arguments: Any
+) -> Response:
+    """Answer with ``make(state, event_id, ...)``, kept until the event changes."""
+    key = _key(state, what, event_id)
     body = state.answers.get(key)
     if body is None:
         answer = await state.workers.run(make, state, event_id, *arguments)

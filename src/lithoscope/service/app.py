@@ -6,6 +6,7 @@ import asyncio
 import mimetypes
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException
@@ -16,7 +17,9 @@ from starlette.staticfiles import StaticFiles
 from lithoscope import __version__
 from lithoscope.service import api_events, api_live, api_review, api_stations, fdsn_routes
 from lithoscope.service.auth import Tokens
+from lithoscope.service.batches import Batches
 from lithoscope.service.errors import add_handlers
+from lithoscope.service.events import bundles
 from lithoscope.service.guard import Guard
 from lithoscope.service.settings import ServiceSettings
 from lithoscope.service.state import make_state
@@ -64,6 +67,8 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     app.state.lithoscope = state
     app.state.tokens = Tokens(settings)
+    app.state.bundles = Batches(state.workers, partial(bundles, state.view))
+    app.state.quakeml = Batches(state.workers, state.texts.load)
     state.recordings.start()
     add_handlers(app)
     app.add_middleware(Guard, limits=settings.limits)

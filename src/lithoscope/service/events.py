@@ -10,8 +10,9 @@ from fastapi import HTTPException
 
 from lithoscope.catalog import Catalog
 from lithoscope.geo import LocalProjection
-from lithoscope.service.features import json_rows
+from lithoscope.service.features import json_rows, json_value
 from lithoscope.service.state import State
+from lithoscope.service.view import StoreView
 
 _VERSION = (
     "version",
@@ -27,6 +28,10 @@ _VERSION = (
     "magnitude",
     "magnitude_type",
 )
+_OF_PICK = ("time_sigma_s", "probability", "polarity", "model")
+_PLACE = ("station", "longitude", "latitude", "elevation_m")
+#: Arrivals and station magnitudes of an event.
+Bundle = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 _AUDIT = ("event_id", "made_at", "user", "action", "detail")
 
 
@@ -44,29 +49,48 @@ def catalog_of(state: State, event_id: str) -> Catalog:
     return catalog
 
 
-def detail(state: State, event_id: str) -> dict[str, Any]:
+def bundles(view: StoreView, event_ids: list[str]) -> dict[str, Bundle]:
+    """Return what belongs to each of some events, read together."""
+    catalog = view.catalog(event_ids)
+    picks = {row["pick_id"]: row for row in json_rows(catalog.picks)}
+    found: dict[str, Bundle] = {name: ([], []) for name in catalog.events["event_id"]}
+    for row in json_rows(catalog.arrivals):
+        pick = picks.get(row["pick_id"], {})
+        row |= {name: pick.get(name) for name in _OF_PICK}
+        found[row["event_id"]][0].append(row)
+    for row in json_rows(catalog.station_magnitudes):
+        found[row["event_id"]][1].append(row)
+    return found
+
+
+def detail(state: State, event_id: str, bundle: Bundle) -> dict[str, Any]:
     """Return the event with arrivals, station magnitudes, stations, versions and audit."""
-    catalog = catalog_of(state, event_id)
-    evaluated = state.view.events([event_id])
-    picks = catalog.picks.drop_duplicates("pick_id").set_index("pick_id")
-    arrivals = catalog.arrivals
-    extra = picks.reindex(arrivals["pick_id"])[["time_sigma_s", "probability", "polarity", "model"]]
-    arrivals = arrivals.assign(**{name: extra[name].to_numpy() for name in extra.columns})
-    named = set(arrivals["station"]) | set(catalog.station_magnitudes["station"])
-    stations = catalog.stations if len(catalog.stations) else state.sites.table()
-    stations = stations[stations["station"].isin(named)].drop_duplicates("station", keep="last")
-    history = _versions(state, event_id)
-    event = json_rows(evaluated)[0]
+    events = state.feed.snapshot
+    (record,) = events.records(np.array([events.position[event_id]]))
+    arrivals, magnitudes = bundle
+    arrivals = sorted(arrivals, key=lambda row: (row["distance_km"] or 0.0, row["time"] or ""))
+    named = {row["station"] for row in (*arrivals, *magnitudes)}
+    places = [row for row in state.sites.states() if row["station"] in named]
+    stations = [{name: row[name] for name in _PLACE} for row in places]
+    event = {name: json_value(value) for name, value in record._asdict().items()}
     event["made_at"] = event.pop("updated")
-    event["author"] = history[-1]["author"] if history else ""
+    first_only = record.version == 1
+    history = [_first(event)] if first_only else _versions(state, event_id)
+    event["author"] = history[-1]["author"]
     return {
         "event": event,
-        "arrivals": json_rows(arrivals.sort_values(["distance_km", "station", "time"])),
-        "station_magnitudes": json_rows(catalog.station_magnitudes),
-        "stations": json_rows(stations),
+        "arrivals": arrivals,
+        "station_magnitudes": magnitudes,
+        "stations": stations,
         "versions": history,
-        "audit": json_rows(_columns(state.view.audit(event_id), _AUDIT)),
+        # Operators act on a version, and make another.
+        "audit": [] if first_only else json_rows(_columns(state.view.audit(event_id), _AUDIT)),
     }
+
+
+def _first(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the only version of an event, which nobody has touched yet."""
+    return {name: event.get(name) for name in _VERSION} | {"action": "new", "author": ""}
 
 
 def versions(state: State, event_id: str) -> dict[str, Any]:

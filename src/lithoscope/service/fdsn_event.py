@@ -77,6 +77,9 @@ SERVICE = Service(
     answers=("application/xml", "text/plain", "application/geo+json"),
 )
 
+#: Events of a request so small that its reading is shared with others.
+_FEW = 3
+
 
 def selection_of(values: dict[str, Any]) -> Selection:
     """Return what checked parameters ask for.
@@ -196,6 +199,12 @@ async def _quakeml(
         magnitudes=values["includeallmagnitudes"],
         arrivals=values["includearrivals"],
     )
+
+    if parts.any and len(rows) <= _FEW:
+        # What many clients ask for one by one is read together.
+        keys = state.texts.missing(events, rows, parts)
+        made = [(key, await request.app.state.quakeml.get(key)) for key in keys]
+        state.texts.keep(events, {key: text for key, text in made if text is not None})
 
     def make(part: NDArray[np.intp]) -> str:
         return state.texts.of(events, part, parts)

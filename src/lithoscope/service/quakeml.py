@@ -56,6 +56,31 @@ class EventTexts:
                 self._made.put(keys[n], text)
         return "".join(text or "" for text in texts)
 
+    def missing(
+        self, events: Snapshot, rows: NDArray[np.intp], parts: Parts
+    ) -> list[tuple[str, Parts]]:
+        """Return the events of the rows that have not been made yet, as keys of `load`."""
+        return [
+            (events.event_ids[row], parts)
+            for row in rows.tolist()
+            if self._made.get(_key(events, row, parts)) is None
+        ]
+
+    def load(self, keys: list[tuple[str, Parts]]) -> dict[tuple[str, Parts], str]:
+        """Return the elements of events, each with its own parts."""
+        found = {}
+        for parts in {parts for _, parts in keys}:
+            names = [name for name, own in keys if own == parts]
+            made = self._elements(self._view.catalog(names), parts)
+            found |= {(name, parts): text for name, text in made.items()}
+        return found
+
+    def keep(self, events: Snapshot, made: dict[tuple[str, Parts], str]) -> None:
+        """Keep elements for `of`."""
+        for (name, parts), text in made.items():
+            if name in events.position:
+                self._made.put(_key(events, events.position[name], parts), text)
+
     def _make(self, events: Snapshot, rows: NDArray[np.intp], parts: Parts) -> dict[str, str]:
         plain = rows[:0] if parts.any else rows[events.plain[rows]]
         made = {
