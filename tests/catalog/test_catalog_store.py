@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 
 import numpy as np
@@ -152,6 +153,19 @@ def test_read_only(tmp_path):
         store.write(Catalog())
     assert "choose another place" in one_line(error)
     assert Store(path).read().equals(example_catalog())
+
+
+def test_a_folder_that_may_not_be_written(tmp_path, monkeypatch):
+    """SQLite could not put its log there; the file itself is enough while nobody writes."""
+    path = tmp_path / "catalogue.sqlite"
+    with Store(path) as store:
+        store.write(example_catalog())
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with Store(path) as store:
+        assert store.read().equals(example_catalog())
+        assert [p.name for p in tmp_path.iterdir()] == ["catalogue.sqlite"]
+        with pytest.raises(StorageError, match="choose another place"):
+            store.write(Catalog())
 
 
 def test_unreachable_server_and_bad_urls():
