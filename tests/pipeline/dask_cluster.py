@@ -66,7 +66,7 @@ class Cluster:
         )
 
 
-def wait_for(condition, timeout_s: float = 120.0) -> None:
+def wait_for(condition, timeout_s: float = 400.0) -> None:
     """Return once a condition holds; fail if it does not in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():

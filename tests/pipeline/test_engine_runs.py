@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import operator
-import os
-import signal
 import subprocess
 import threading
 import time
@@ -79,10 +77,11 @@ def test_a_killed_client_goes_on_where_it_stopped(archive, local, cluster, tmp_p
     cluster.add_worker()
     output = tmp_path / "run"
     words = run_command(archive, output, "--engine", "dask", "--scheduler", cluster.address)
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: finished(output, "pick") >= 1 or process.poll() is not None)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for(lambda: finished(output, "pick") >= 1 or process.poll() is not None)
+        finally:
+            process.kill()
     done = finished(output, "pick")
     assert done >= 1
     assert RunDirectory(output).read_marker()["status"] == "running"

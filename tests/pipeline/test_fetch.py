@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -205,10 +203,11 @@ def test_killed_at_any_moment_and_resumed(server, tmp_path: Path) -> None:
     words += ["--channel", "HH?", "--start", DAYS[0], "--end", "2024-03-02", "--retries", "0"]
     words += ["--requests-per-s", "50", "-o", str(tmp_path / "killed")]
     for n_requests in (2, 6):
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        wait_for(lambda n=n_requests: len(server.queries) >= n)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+            try:
+                wait_for(lambda n=n_requests: len(server.queries) >= n)
+            finally:
+                process.kill()
     done = subprocess.run(words, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "7 complete, 1 partial, 1 empty" in done.stdout
