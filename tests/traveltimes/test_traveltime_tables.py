@@ -81,6 +81,28 @@ def test_tables_meet_the_analytic_gradient():
     assert np.abs(tables.times("P", 0, x, z) - exact).max() < 5e-4
 
 
+@pytest.mark.parametrize(("v0", "g"), [(5.0, 0.05), (3.0, 0.2)])
+def test_gradient_models_near_the_receivers(v0, g):
+    # Sources within some hundred metres of receivers above sea level, some at their very depth:
+    # rays leave almost level, and levels of turning rays come into reach at once.
+    top = v0 - 3 * g
+    model = VelocityModel([-3.0], [top], [top / 1.75], [g], [g / 1.75], f"gradient {g:g}")
+    receivers = -np.array([0.21, 0.59, 0.98, 1.08, 1.46, 2.4])
+    tables = build_tables(model, receivers, **DOMAIN)
+    rng = np.random.default_rng(3)
+    n = 20_000
+    who = rng.integers(0, len(receivers), n)
+    x = 200.0 * rng.uniform(size=n) ** rng.choice([1.0, 4.0], n)
+    z = receivers[who] + rng.normal(0, 0.3, n) ** rng.choice([1, 3], n)
+    z = np.clip(z, DOMAIN["min_depth_km"], DOMAIN["max_depth_km"])
+    r = receivers[who]
+    for k, phase in enumerate("PS"):
+        v, a = np.array([v0 + g * z, v0 + g * r]) / 1.75**k, g / 1.75**k
+        exact = np.arccosh(1 + a * a * (x * x + (z - r) ** 2) / (2 * v[0] * v[1])) / a
+        worst = np.abs(tables.times(phase, who, x, z) - exact).max()
+        assert worst < tables.tolerance_s, (phase, worst)
+
+
 @pytest.mark.data
 @pytest.mark.parametrize(
     "file", ["italy_2016/itvel.nd", "alaska_nonlinloc/nlloc_sample.in",

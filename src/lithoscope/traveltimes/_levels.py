@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from lithoscope.traveltimes._rays import collect, direct_limit, direct_solve, leg
+from lithoscope.traveltimes._rays import collect, direct_limit, direct_solve, layer_of, leg, speed
 from lithoscope.traveltimes.models import Profile
 
 # An interface is held between two nodes this far (km) above and below it: times are
@@ -119,6 +119,7 @@ def level_terms(
     previous: Array,
     previous_v: Array,
     entry: Array,
+    receivers: bool,
     distance: Array,
     time: Array,
 ) -> None:
@@ -126,7 +127,8 @@ def level_terms(
 
     A level inside a gradient layer stands for its neighbourhood, so it may be used from the
     distance of the previous level on (``previous_v`` > 0), where its time is still late;
-    ``entry`` is the slow edge of that layer.
+    ``entry`` is the slow edge of that layer. Depths of ``receivers`` near the level are kept
+    to a distance at which no ray between the level's neighbourhood and them goes directly.
     """
     for i in range(depth.size):
         for k in range(level.size):
@@ -138,11 +140,45 @@ def level_terms(
                 other, _ = reach(edge, vt, vb, entry[k], previous[k], previous_v[k])
                 if z <= entry[k] * side:  # outside, on the slow side: shorten the inner part
                     x += other - own
+                elif receivers and z <= level[k] * side:
+                    x = _near_level(edge, vt, vb, depth[i], previous[k], previous_v[k], level[k], x)
                 elif z <= previous[k] * side:
                     x, _ = reach(edge, vt, vb, depth[i], previous[k], previous_v[k])
                 elif z <= level[k] * side:  # between the two: what the other end lacks
                     x = (own - other) * (depth[i] - previous[k]) / (level[k] - previous[k])
             distance[i, k], time[i, k] = x, tau
+
+
+@njit(cache=True)
+def _near_level(
+    edge: Array,
+    vt: Array,
+    vb: Array,
+    z: float,
+    previous: float,
+    previous_v: float,
+    level: float,
+    own: float,
+) -> float:
+    """Return from which distance a receiver in the layer of two levels uses the faster of them.
+
+    Closer in, a source between the two, or just beyond, is reached by a direct ray, which the
+    level's straight line would precede.
+    """
+    if (z - previous) * (level - previous) > 0.0:
+        return max(_grazing(edge, vt, vb, previous, z), _grazing(edge, vt, vb, z, level))
+    if abs(z - previous) < abs(level - previous):
+        return own
+    return reach(edge, vt, vb, z, previous, previous_v)[0]
+
+
+@njit(cache=True)
+def _grazing(edge: Array, vt: Array, vb: Array, slow: float, fast: float) -> float:
+    """Return the distance between two depths of a gradient layer, horizontal at the faster."""
+    if abs(fast - slow) <= 2.0 * SIDE_KM:
+        return 0.0
+    v = speed(edge, vt, vb, layer_of(edge, 0.5 * (slow + fast)), fast)
+    return leg(edge, vt, vb, min(slow, fast), max(slow, fast), 1.0 / v)[0]
 
 
 # Of so many steps of w only one is solved for; its slowness gives the ones between.

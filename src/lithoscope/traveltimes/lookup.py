@@ -66,6 +66,7 @@ AT_SLOWNESS, AT_NODE, AT_LEVEL, AT_ROW_TERM, AT_NODE_TERM = 6, 7, 8, 9, 10
 @njit(cache=True, error_model="numpy", inline="always")
 def _direct(
     corner: tuple[float, float, float, float],
+    ends: tuple[float, float],
     f: float,
     n: int,
     depths: tuple[float, float, float, float],
@@ -76,8 +77,8 @@ def _direct(
 ) -> tuple[float, float, float]:
     """Return (time, dt/dx, dt/dz) of the path between source and receiver.
 
-    ``corner`` holds the table around (w, z), ``depths`` receiver, nodes and 1 / width; ``here``
-    says that the receiver lies in this cell.
+    ``corner`` holds the table around (w, z), ``ends`` the table of both nodes at w = 1,
+    ``depths`` receiver, nodes and 1 / width; ``here`` says that the receiver lies in this cell.
     """
     r, za, zb, per_h = depths
     s0, s1, q0, q1 = corner
@@ -97,14 +98,19 @@ def _direct(
         s = s_r + g * (s_end - s_r)
         s_w = g * s_end_w
         s_z = sign * (s_end - s_r) * per_h
-    else:  # time at constant w is linear in depth where the medium is uniform
+    else:
+        # Over the slowness along the faster end, which is linear in depth and all that is left of
+        # level paths, time at constant w is linear in depth where the medium is uniform.
         per_a = 1.0 / a
+        e0, e1 = ends
         g = (z - za) * per_h
         da, db = abs(za - r), abs(zb - r)
         wa, wb = (1.0 - g) * da * per_a, g * db * per_a
-        s = wa * sa + wb * sb
+        ra, rb = sa - e0, sb - e1
+        part = wa * ra + wb * rb
+        s = e0 + g * (e1 - e0) + part
         s_w = wa * sa_w + wb * sb_w
-        s_z = ((db * sb - da * sa) * per_h - s * sign) * per_a
+        s_z = (e1 - e0) * per_h + ((db * rb - da * ra) * per_h - part * sign) * per_a
     line = math.sqrt(x * x + a * a)
     w_x = a * inverse * inverse
     w_z = -x * sign * inverse * inverse
@@ -158,8 +164,9 @@ def lookup(
                 direct[phase, row, j + 1, i],
                 direct[phase, row, j + 1, i + 1],
             )
+            ends = (direct[phase, row, j, n], direct[phase, row, j + 1, n])
             here = j == layout[layout[AT_CELL] + row]
-            time, t_x, t_z = _direct(corner, w - i, n, depths, s_r, here, x, z)
+            time, t_x, t_z = _direct(corner, ends, w - i, n, depths, s_r, here, x, z)
         else:
             time, t_x, t_z = 0.0, s_r, 0.0
         b = min(int(math.sqrt(x * limits[4])), window.shape[3] - 1)

@@ -340,13 +340,15 @@ def _levels(
     )
     kernel = (profile.edge_km, profile.v_top, profile.v_bottom)
 
-    def terms(depth: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def terms(
+        depth: NDArray[np.float64], receivers: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         x, tau = np.empty((len(depth), len(level))), np.empty((len(depth), len(level)))
-        level_terms(*kernel, depth, level, v, previous, previous_v, entry, x, tau)
+        level_terms(*kernel, depth, level, v, previous, previous_v, entry, receivers, x, tau)
         return tau, x
 
-    node_time, node_distance = terms(node)
-    row_time, row_distance = terms(rows)
+    node_time, node_distance = terms(node, False)
+    row_time, row_distance = terms(rows, True)
     useful = node_distance.min(axis=0) + row_distance.min(axis=0) <= distance
     order = np.flatnonzero(useful)[np.argsort(v[useful], kind="stable")]
     return (
