@@ -37,10 +37,15 @@ export class RecordSection {
     for (const v of trace.minimum) if (v !== null) peak = Math.max(peak, Math.abs(v));
     for (const v of trace.maximum) if (v !== null) peak = Math.max(peak, Math.abs(v));
     const seconds = (value) => (value ? (milliseconds(value) - this.origin) / 1000 : null);
+    const picks = trace.picks.map((pick) => ({ ...pick, at: seconds(pick.time) }));
+    // where there is an arrival, its residual says what the location predicted, station terms included
+    const predicted = (phase, otherwise) => {
+      const pick = picks.find((item) => item.phase === phase && Number.isFinite(item.residual_s));
+      return pick ? pick.at - pick.residual_s : seconds(otherwise);
+    };
     return {
-      ...trace, start, peak, end: start + trace.minimum.length * trace.step_s,
-      picks: trace.picks.map((pick) => ({ ...pick, at: seconds(pick.time) })),
-      p: seconds(trace.predicted_p), s: seconds(trace.predicted_s),
+      ...trace, start, peak, end: start + trace.minimum.length * trace.step_s, picks,
+      p: predicted("P", trace.predicted_p), s: predicted("S", trace.predicted_s),
     };
   }
 

@@ -42,7 +42,7 @@ export function colourAt(table, t) {
 
 /** Radius of an event in CSS pixels; growth by 1.45 a magnitude, small ones stay visible. */
 export function radius(magnitude) {
-  if (!Number.isFinite(magnitude)) return 2;
+  if (!Number.isFinite(magnitude)) return 2.6;
   return Math.max(1.7, Math.min(26, 2.3 * 1.45 ** (magnitude - 1)));
 }
 

@@ -73,7 +73,7 @@ export class DepthSection {
       context.fillText("No events on the map", width / 2, height / 2);
       return;
     }
-    const depths = padded(rows.map((i) => catalogue.depth_km[i]), 0.12, 0.5);
+    const depths = padded(rows.map((i) => catalogue.depth_km[i]), 0.2, 0.5);
     const names = { 90: "km west to east of the map's centre", 0: "km south to north of the map's centre" };
     this.axes = new Axes(context, width, height, {
       x: padded(along, 0.04, 0.5), y: [Math.min(depths[0], 0), depths[1]],

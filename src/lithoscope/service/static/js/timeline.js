@@ -1,6 +1,7 @@
 // Number of events and magnitudes against time; dragging over it filters by time.
 
 import { Axes } from "./axes.js";
+import { haloText } from "./basemap.js";
 import { Drawing, pointerAt } from "./canvas.js";
 import { catalogue } from "./catalogue.js";
 import { h, hideTip, showTip } from "./dom.js";
@@ -36,7 +37,8 @@ export class Timeline {
   draw(context, width, height) {
     if (!this.full) return;
     const split = Math.round(height * 0.4);
-    const bins = Math.max(10, Math.min(240, Math.floor((width - 64) / 5)));
+    // no finer than the events deserve, no narrower than a bar can be seen
+    const bins = Math.max(10, Math.min(Math.floor((width - 64) / 5), Math.max(30, Math.ceil(8 * Math.sqrt(catalogue.n)))));
     const { all, shown } = this.histogram(bins);
     const most = Math.max(1, ...all);
     const margin = { left: 44, right: 14 };
@@ -53,17 +55,15 @@ export class Timeline {
     lower.clipped(() => this.dots(context, lower));
     context.restore();
     this.axes = lower;
-    this.label(context, most, width, split);
+    this.label(context, bins, split);
     this.span(context, lower, height);
   }
 
-  label(context, most, width, split) {
-    context.fillStyle = colour("soft");
+  label(context, bins, split) {
     context.font = "11px system-ui, sans-serif";
     context.textAlign = "left";
-    const bin = (this.full[1] - this.full[0]) / 1000 / Math.max(10, Math.min(240, Math.floor((width - 64) / 5)));
-    context.fillText(`events per ${format.span(bin)}`, 50, 17);
-    context.fillText("magnitude", 50, split + 17);
+    haloText(context, `events per ${format.span((this.full[1] - this.full[0]) / 1000 / bins)}`, 50, 17);
+    haloText(context, "magnitude", 50, split + 17);
   }
 
   histogram(bins) {

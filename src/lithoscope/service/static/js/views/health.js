@@ -56,7 +56,7 @@ function stages(rows) {
     inner.style.width = `${Math.max(1, (100 * (value || 0)) / most)}%`;
     return h("span", { class: "meter", "aria-hidden": "true" }, inner);
   };
-  return h("div", { class: "scrollx", tabindex: "0", role: "region", "aria-label": "Table of stages" }, table("Stages", ["Stage", { value: "Median", class: "num" }, { value: "95 %", class: "num" }, "", { value: "Measured", class: "num" }],
+  return h("div", { class: "scrollx", tabindex: "0", role: "region", "aria-label": "Table of stages" }, table("Stages", ["Stage", { value: "Median", class: "num" }, { value: "95 %", class: "num" }, "95 % beside the slowest", { value: "Measured", class: "num" }],
     rows.map((row) => [row.stage, { value: format.span(row.median_latency_s), class: "num" }, { value: format.span(row.p95_latency_s), class: "num" }, bar(row.p95_latency_s), { value: format.count(row.n), class: "num" }])));
 }
 
