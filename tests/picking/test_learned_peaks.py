@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lithoscope.learning.calibration import Curve, PhaseCalibration, calibrated, expit, logit
+from lithoscope.learning.calibration import (
+    EVENT_ENOUGH,
+    Curve,
+    PhaseCalibration,
+    calibrated,
+    expit,
+    logit,
+)
 from lithoscope.picking._annotate import Fine, Outputs
 from lithoscope.picking._peaks import (
     CERTAIN,
@@ -18,6 +25,7 @@ from lithoscope.picking._peaks import (
     compete,
     detections,
     inverse,
+    largest_ahead,
     onsets,
 )
 
@@ -108,7 +116,25 @@ def test_a_threshold_is_the_same_before_and_after_calibration(probability):
 
 def some(times, probabilities):
     times = np.array(times, float)
-    return Onsets(times, np.full(len(times), 0.05), np.array(probabilities, float))
+    sigma, event = np.full(len(times), 0.05), np.full(len(times), 5.0)
+    return Onsets(times, sigma, np.array(probabilities, float), event)
+
+
+def test_an_onset_without_an_event_after_it_loses_evidence():
+    rng = np.random.default_rng(1)
+    s, event = rng.normal(size=400) - 3.0, np.full(400, -4.0)
+    s[[100, 300]] = 2.0
+    event[330:] = 4.0  # 0.6 s after the second
+    found = onsets(outputs(s=s, p=s, event=event), 1, PhaseCalibration(event_weight=0.5), 1.0, 0.5)
+    assert found.event.tolist() == [-4.0, 4.0]
+    expected = expit([2.0 - 0.5 * (EVENT_ENOUGH + 4.0), 2.0])
+    assert found.probability == pytest.approx(expected, abs=1e-6)
+
+
+@given(n=st.integers(1, 80), seed=st.integers(0, 99))
+def test_largest_ahead_is_that_of_a_loop(n, seed):
+    y = np.random.default_rng(seed).normal(size=120)
+    assert largest_ahead(y, n) == pytest.approx([y[i : i + n + 1].max() for i in range(120)])
 
 
 def test_of_two_phases_at_one_arrival_the_more_probable_stays():

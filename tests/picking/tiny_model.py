@@ -12,6 +12,7 @@ from lithoscope.learning.cards import Input, ModelCard, Output, Thresholds, Wind
 from lithoscope.learning.models import save_model
 
 PHASE = PhaseCalibration(
+    event_weight=0.5,
     probability=Curve(x=(0.02, 0.3, 0.8, 0.98), y=(0.01, 0.2, 0.6, 0.9)),
     sigma_scale=Curve(x=(0.2, 0.9), y=(1.6, 0.9)),
     threshold=Curve(x=(1.0, 10.0, 100.0), y=(0.8, 0.5, 0.2)),

@@ -5,6 +5,8 @@ Fitted on validation picks, never on the test set:
 - probability: of 100 picks with probability 0.8, 80 are onsets. A monotone regression (pool
   adjacent violators; Barlow et al. 1972) of hit on raw probability, made continuous and strictly
   increasing, so that the order of picks is kept and a rounding error stays a rounding error;
+- an onset cannot be surer than the earthquake that it belongs to: before that regression, log
+  odds of the onset are lowered where those of the event output beside it are low (`evidence`);
 - sigma: 68.3 % of the residuals lie within it. The raw sigma times a factor that depends on the
   calibrated probability;
 - thresholds: the probability above which noise gives a wanted number of picks per station-hour.
@@ -33,6 +35,9 @@ LIMIT = 15.0
 #: Above the highest knot log odds rise this much per unit of raw log odds: enough to keep the
 #: order, too little to promise what was not seen. Below the lowest knot the slope is 1.
 END_SLOPE = 0.1
+#: Event log odds above this lower no onset (probability 0.95), and how long after an onset the
+#: event output may rise (s): its rise at a P is not steep.
+EVENT_ENOUGH, EVENT_WITHIN_S = 3.0, 1.5
 #: Fewest picks in a class of a fit, and the largest number of classes.
 MIN_COUNT, MAX_CLASSES = 40, 15
 #: A rate of false picks is estimated from at least this many.
@@ -59,6 +64,12 @@ class Curve(Settings):
 class PhaseCalibration(Settings):
     """What turns the raw output for one phase into a probability and a sigma."""
 
+    event_weight: float = Field(
+        0.0,
+        ge=0,
+        description="How much each missing unit of the event output's log odds lowers those of a "
+        "pick before anything else is done.",
+    )
     probability: Curve = Field(
         Curve(), description="Raw probability to calibrated probability; empty = unchanged."
     )
@@ -107,6 +118,16 @@ def calibrated(curve: Curve, log_odds: ArrayLike) -> NDArray[np.float64]:
     below = np.minimum(x - knots[0], 0.0)
     above = np.maximum(x - knots[-1], 0.0)
     return expit(inside + below + END_SLOPE * above)
+
+
+def evidence(log_odds: ArrayLike, event: ArrayLike, weight: float) -> NDArray[np.float64]:
+    """Return the log odds of onsets, lowered where no event is seen.
+
+    ``log_odds - weight * max(EVENT_ENOUGH - event, 0)``, event in log odds: the largest within
+    `EVENT_WITHIN_S` after the onset. Never above ``log_odds``.
+    """
+    y, e = np.asarray(log_odds, np.float64), np.asarray(event, np.float64)
+    return y - weight * np.maximum(EVENT_ENOUGH - e, 0.0)
 
 
 def sigma_factor(curve: Curve, probability: ArrayLike) -> NDArray[np.float64]:

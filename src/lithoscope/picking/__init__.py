@@ -1,5 +1,6 @@
 """Records in; probabilities, picks of P and S with calibrated sigmas, and detections out."""
 
+from lithoscope.picking._peaks import Onsets
 from lithoscope.picking.classical import ClassicalPicker
 from lithoscope.picking.combined import CombinedPicker
 from lithoscope.picking.interface import Picker
@@ -12,5 +13,6 @@ __all__ = [
     "CombinedPicker",
     "LearnedPicker",
     "LearnedPickerSettings",
+    "Onsets",
     "Picker",
 ]

@@ -11,8 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 
-from lithoscope.learning.calibration import Curve, PhaseCalibration, calibrated, sigma_factor
+from lithoscope.learning.calibration import (
+    EVENT_WITHIN_S,
+    Curve,
+    PhaseCalibration,
+    calibrated,
+    evidence,
+    sigma_factor,
+)
 from lithoscope.learning.peaks import local_maxima
 from lithoscope.picking._annotate import Outputs
 
@@ -32,15 +40,21 @@ LONGEST_S = 30.0
 
 @dataclass(frozen=True)
 class Onsets:
-    """Onsets of one phase in order of time; times in s after the origin of the outputs."""
+    """Onsets of one phase in order of time; times in s after the origin of the outputs.
+
+    ``event``: largest log odds of an event within `EVENT_WITHIN_S` after the onset.
+    """
 
     time_s: NDArray[np.float64]
     sigma_s: NDArray[np.float64]
     probability: NDArray[np.float64]
+    event: NDArray[np.float64]
 
     def take(self, which: NDArray) -> Onsets:
         """Return some of them."""
-        return Onsets(self.time_s[which], self.sigma_s[which], self.probability[which])
+        return Onsets(
+            self.time_s[which], self.sigma_s[which], self.probability[which], self.event[which]
+        )
 
 
 def inverse(curve: Curve, probability: float) -> float:
@@ -75,18 +89,28 @@ def onsets(
     y = outputs.logits[phase]
     at = local_maxima(y, round(apart_s / outputs.step_s), floor)
     if not len(at):
-        return Onsets(np.zeros(0), np.zeros(0), np.zeros(0))
+        return Onsets(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0))
     shift = _vertex(y, at)
     fine = outputs.fine[phase]
     offset = _between(fine.index, fine.offset_s, at, shift)
     log_sigma = _between(fine.index, fine.log_sigma, at, shift)
     time_s = outputs.delay_s + (at + shift) * outputs.step_s
-    probability = calibrated(calibration.probability, y[at])
+    event = event_after(outputs, at)
+    probability = calibrated(
+        calibration.probability, evidence(y[at], event, calibration.event_weight)
+    )
     sigma = np.exp(log_sigma) * sigma_factor(calibration.sigma_scale, probability)
     found = Onsets(
-        time_s + np.clip(offset, -OFFSET_S, OFFSET_S), np.clip(sigma, *SIGMA_S), probability
+        time_s + np.clip(offset, -OFFSET_S, OFFSET_S), np.clip(sigma, *SIGMA_S), probability, event
     )
     return found.take(np.argsort(found.time_s, kind="stable"))
+
+
+def event_after(outputs: Outputs, at: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the largest log odds of an event from outputs ``at`` to `EVENT_WITHIN_S` later."""
+    event = outputs.logits[2]
+    within = at[:, np.newaxis] + np.arange(round(EVENT_WITHIN_S / outputs.step_s) + 1)
+    return event[np.minimum(within, len(event) - 1)].max(axis=1).astype(np.float64)
 
 
 def _vertex(y: NDArray[np.float32], at: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -179,6 +203,11 @@ def largest(
     if edges[-1] == len(y):
         edges = edges[:-1]
     return np.maximum.reduceat(y, edges)[::2].astype(np.float64)
+
+
+def largest_ahead(y: NDArray[np.floating], n: int) -> NDArray[np.floating]:
+    """Return the largest of each value and the n after it."""
+    return maximum_filter1d(y, n + 1, origin=-((n + 1) // 2), mode="nearest")
 
 
 def _crossing(

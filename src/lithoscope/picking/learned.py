@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from lithoscope import schema
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import ModelError
 from lithoscope.learning import preprocessing
-from lithoscope.learning.calibration import calibrated
+from lithoscope.learning.calibration import EVENT_WITHIN_S, calibrated, evidence
 from lithoscope.learning.models import Model
 from lithoscope.picking._annotate import Network, Outputs, annotate
 from lithoscope.picking._peaks import (
@@ -23,6 +24,7 @@ from lithoscope.picking._peaks import (
     compete,
     detections,
     inverse,
+    largest_ahead,
     onsets,
 )
 from lithoscope.picking._tables import (
@@ -85,7 +87,7 @@ class LearnedPicker(TrainedPicker):
             np.ceil(
                 reach / self.sampling_rate_hz
                 + half_width_s(LOWEST_HZ, self.sampling_rate_hz)
-                + max(self.settings.apart_s + RIVAL_S, LONGEST_S)
+                + max(self.settings.apart_s + RIVAL_S, EVENT_WITHIN_S, LONGEST_S)
             )
         )
         calibration = self.model.card.calibration
@@ -157,7 +159,9 @@ class LearnedPicker(TrainedPicker):
             return out
         outputs = self._outputs(record)
         calibration = self.model.card.calibration
+        phases = (calibration.p, calibration.s)
         curves = (calibration.p.probability, calibration.s.probability, calibration.event)
+        ahead = round(EVENT_WITHIN_S / outputs.step_s)
         # Times of the record's samples, counted in outputs.
         lead_s = (record.starttime_ns - outputs.origin_ns) / NS_PER_S - outputs.delay_s
         m = outputs.logits.shape[1]
@@ -166,9 +170,28 @@ class LearnedPicker(TrainedPicker):
             at = np.clip((lead_s + index / record.sampling_rate_hz) / outputs.step_s, 0, m - 1)
             low, high = int(at[0]), min(int(at[-1]) + 2, m)
             for k, curve in enumerate(curves):
-                values = calibrated(curve, outputs.logits[k, low:high])
+                y = outputs.logits[k, low:high]
+                if k < 2 and phases[k].event_weight:
+                    event = largest_ahead(outputs.logits[2, low : high + ahead], ahead)
+                    y = evidence(y, event[: high - low], phases[k].event_weight)
+                values = calibrated(curve, y)
                 out[k, index] = np.interp(at, np.arange(low, high), values)
         return out
+
+    def onsets(self, record: Record) -> tuple[Onsets, Onsets]:
+        """Return the onsets of P and S as `pick` does, times in s after the record's start.
+
+        With the event output beside each: what calibration needs.
+
+        Raises
+        ------
+        DataError
+            If a sample is not finite.
+        """
+        outputs = self._outputs(record)
+        lead_s = (outputs.origin_ns - record.starttime_ns) / NS_PER_S
+        p, s = self._onsets(outputs, record)
+        return replace(p, time_s=p.time_s + lead_s), replace(s, time_s=s.time_s + lead_s)
 
     def _outputs(self, record: Record) -> Outputs:
         require_finite(record)
