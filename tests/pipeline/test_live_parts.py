@@ -17,6 +17,7 @@ import pytest
 
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import ConfigError, StorageError
+from lithoscope.pipeline import stages
 from lithoscope.pipeline.live.health import ChannelSignal, Problems
 from lithoscope.pipeline.live.hooks import Hooks, wanted
 from lithoscope.pipeline.live.intake import NetworkClock
@@ -268,3 +269,15 @@ def test_hooks_are_kept_in_the_configuration_of_a_run(tmp_path: Path) -> None:
     chosen = load_settings(None, {"live": {"hooks": hooks}})
     (tmp_path / "config.toml").write_text(render_toml(chosen))
     assert load_settings(tmp_path / "config.toml") == chosen
+
+
+def test_events_of_one_unit_disturb_each_other_in_a_run_too() -> None:
+    """What a magnitude is measured beside must not depend on how events are grouped."""
+    start = pd.Timestamp("2024-01-01", tz="UTC")
+    events = pd.DataFrame(
+        {
+            "event_id": ["a", "b", "c", "d"],
+            "time": start + pd.to_timedelta([0, 10, 200, 4000], unit="s"),
+        }
+    )
+    assert list(stages._near_in_time(events, events[:2])["event_id"]) == ["a", "b", "c"]

@@ -282,10 +282,10 @@ def magnitude_stage(
 
 
 def _near_in_time(events: pd.DataFrame, group: pd.DataFrame) -> pd.DataFrame:
-    """Return the events outside a group whose waves may reach into its windows."""
+    """Return the events whose waves may reach into a group's windows, those of the group too."""
     low, high = group["time"].min() - OVERLAP, group["time"].max() + OVERLAP
     near = (events["time"] >= low) & (events["time"] <= high)
-    return events[near & ~events["event_id"].isin(group["event_id"])].reset_index(drop=True)
+    return events[near].reset_index(drop=True)
 
 
 def _magnitude_unit(

@@ -185,14 +185,20 @@ class Watch:
         """Work until stopped, or until no data come."""
         keep_settings(self.store, self.settings, self.desk.network.terms)
         self.intake.start()
-        last = time.monotonic()
+        last, seen = time.monotonic(), False
         try:
             while not stop.is_set():
                 came = self.turn()
                 last = time.monotonic() if came else last
-                if self.intake.done or (
-                    until_idle_s is not None and time.monotonic() - last >= until_idle_s
-                ):
+                seen = seen or came
+                # Nothing at all is waited for longer: a server may be slow to answer.
+                limit = (
+                    (until_idle_s or 0.0)
+                    if seen
+                    else max(until_idle_s or 0.0, self.live.watchdog_s)
+                )
+                idle = until_idle_s is not None and time.monotonic() - last >= limit
+                if self.intake.done or idle:
                     self.desk.finish()
                     break
         finally:

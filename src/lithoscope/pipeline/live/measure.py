@@ -41,9 +41,7 @@ def job_of(
     settings: RunSettings,
 ) -> Job:
     """Return all that the measuring of some events needs."""
-    near = {e.event_id: e for event in events for e in known.neighbours(event)}
-    for event in events:
-        near.pop(event.event_id, None)
+    near = {e.event_id: e for event in events for e in [event, *known.neighbours(event)]}
     first = min(e.origin_ns for e in events) - _BEFORE_NS
     last = max(e.origin_ns for e in events) + _AFTER_NS
     return (
