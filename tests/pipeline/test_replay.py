@@ -201,7 +201,7 @@ def test_a_fault_does_not_change_the_others(archive):
 
 
 def test_packets_are_never_early_and_pace_is_kept(archive):
-    speed = 60.0
+    speed = 100.0
     settings = ReplaySettings(port=0, speed=speed, wait_for_clients=1)
     with Replay(archive, settings) as replay:
         client = SeedLinkClient(replay.url, start="earliest", **QUICK)
@@ -288,6 +288,17 @@ def test_the_command(folder, tmp_path):
     values = json.loads(report.read_text())
     assert values["n_sent"] + values["faults"]["drop"] == values["n_packets"] == 720
     assert len(values["events"]) == values["faults"]["drop"]
+
+
+def test_the_command_may_stay_until_it_is_interrupted(folder, monkeypatch):
+    def interrupted(_: Replay) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Replay, "run_on", interrupted)
+    arguments = ["replay", str(folder), "--port", "0", "--speed", "0", "--stay", "--json"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["n_sent"] == 720
 
 
 @pytest.mark.parametrize(

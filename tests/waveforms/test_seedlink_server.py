@@ -381,6 +381,18 @@ def test_keep_alives_come_between_the_data(server, cuts):
     assert sorted(kinds) == [b"2D"] * (len(cuts) - 59) + [b"JI"]
 
 
+def test_lists_are_not_sent_among_the_data_of_3(server, cuts):
+    with Talk(server) as talk:
+        assert [talk.ask(line) for line in ("STATION * *", "DATA 000001")] == ["OK", "OK"]
+        talk.say("END")
+        heads = {talk.packet3()[0][:6] for _ in cuts}
+        talk.say("INFO STATIONS", "INFO ID")
+        head, raw = talk.packet3()
+        assert b"SLINFO" not in heads
+    assert head == b"SLINFO  "
+    assert b"<station" not in raw
+
+
 def test_a_client_that_takes_nothing_holds_nobody(cuts):
     server = SeedLinkServer(port=0, limits=ServerLimits(ring_mb=0.2)).start()
     with server, Talk(server) as slow, Talk(server) as quick:
