@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 
 import numpy as np
 import obspy
@@ -11,6 +13,7 @@ import pytest
 from reviewed_store import MODEL_CSV, fill
 
 from lithoscope.catalog import Catalog, EventQuery, Store, export, read_catalog
+from lithoscope.cli import main
 from lithoscope.errors import DataError
 from lithoscope.geo import distance_azimuth
 from lithoscope.pipeline.relocate import Relocator, posterior_samples
@@ -285,3 +288,25 @@ def test_a_store_without_settings_says_so(tmp_path, catalog):
         review(store, EVENT, "accept", user="ana")
         with pytest.raises(DataError, match="does not say how its events were located"):
             posterior_samples(store, EVENT)
+
+
+def test_the_command(store, monkeypatch, capsys):
+    def lithoscope(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["lithoscope", "review", *words])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        output = capsys.readouterr()
+        return int(stopped.value.code or 0), output.out + output.err
+
+    code, text = lithoscope(store.url, EVENT, "accept", "--user", "ana", "--json")
+    assert (code, json.loads(text)["evaluation_status"]) == (0, "confirmed")
+    pick = store.event(EVENT).arrivals["pick_id"].iloc[0]
+    code, text = lithoscope(store.url, EVENT, "remove_pick", "--pick", pick, "--user", "ana")
+    assert code == 0
+    assert "version 3, reviewed" in text
+    code, text = lithoscope(store.url, EVENT, "move_pick", "--pick", pick, "--time", "soon")
+    assert (code, text) == (
+        1,
+        "lithoscope: time 'soon' is no time; write it as 2026-05-04T03:02:01.25\n",
+    )
+    assert lithoscope(store.url, "none", "accept") == (1, "lithoscope: there is no event 'none'\n")

@@ -24,6 +24,7 @@ from lithoscope.cli import (
     pick,
     replay,
     report,
+    review,
     run,
     serve,
     train,
@@ -57,6 +58,7 @@ for _module in (
     train,
     evaluate,
     serve,
+    review,
     watch,
 ):
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
