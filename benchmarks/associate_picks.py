@@ -7,7 +7,7 @@ PyOcto pins numpy < 2, so it needs an environment of its own:
     python -m venv DIR && DIR/bin/pip install pyocto "numpy<2"
 
 Both programs use one thread and the same constant velocities; times are CPU seconds, the second
-run in the process (compiled code is loaded).
+run in the process (compiled code is loaded). "learning" is ours with `learn_model_errors`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ sys.path.insert(0, str(ROOT / "tests" / "association"))
 import italy  # noqa: E402
 from pick_simulator import Simulation, evaluate, simulate  # noqa: E402
 
-from lithoscope.association import Association, associate  # noqa: E402
+from lithoscope.association import Association, AssociationSettings, associate  # noqa: E402
 from lithoscope.geo import LocalProjection  # noqa: E402
 from lithoscope.schema import ASSIGNMENTS, CANDIDATES  # noqa: E402
 from lithoscope.traveltimes import VelocityModel  # noqa: E402
 
+# An event every 13 and every 10 s; and the rate of 10,000 picks a day kept up for ten days.
+DENSE = [(10_000, 1.0), (10_000, 0.794)]
+LONG = [(100_000, 240.0)]
 CONSTANT = VelocityModel.constant_layers([0.0], [6.0], vp_vs_ratio=1.75, name="constant")
 
 PYOCTO = """
@@ -50,9 +53,10 @@ given.to_csv(folder + "/given")
 """
 
 
-def run_ours(simulation: Simulation) -> tuple[Association, float]:
+def run_ours(simulation: Simulation, *, learn: bool = False) -> tuple[Association, float]:
+    settings = AssociationSettings(learn_model_errors=learn)
     begin = time.process_time()
-    result = associate(simulation.picks, simulation.stations, simulation.model)
+    result = associate(simulation.picks, simulation.stations, simulation.model, settings)
     return result, time.process_time() - begin
 
 
@@ -120,18 +124,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="1,000 picks only")
     parser.add_argument("--pyocto-python", help="interpreter with PyOcto")
-    parser.add_argument("--sizes", type=int, nargs="+", help="numbers of picks a day")
+    parser.add_argument("--sizes", type=int, nargs="+", help="numbers of picks")
+    parser.add_argument("--hours", type=float, nargs="+", help="one duration for each of --sizes")
+    parser.add_argument("--seed", type=int, default=1, help="of the simulation")
     parser.add_argument("--italy", type=Path, help="folder picks/italy_2016")
     options = parser.parse_args()
     sizes = options.sizes or ([1000] if options.small else [1000, 10_000, 100_000])
-    cases = [(n, 24.0) for n in sizes] + ([] if options.small else [(10_000, 1.0)])
+    hours = options.hours or [24.0] * len(sizes)
+    if len(hours) != len(sizes):
+        parser.error(f"{len(hours)} --hours for {len(sizes)} sizes; give one for each")
+    cases = list(zip(sizes, hours, strict=True))
+    if not options.small and not options.sizes:
+        cases += DENSE + LONG
     run_ours(simulate(1000, seed=0, model=CONSTANT))
     print("program      picks  event recall, precision; pick recall, precision; CPU time, speed")
-    for n, hours in cases:
-        simulation = simulate(n, seed=1, hours=hours, model=CONSTANT)
-        gap = 3600 * hours / len(simulation.events)
-        print(f"{len(simulation.events)} events in {hours:g} h, one every {gap:.0f} s", flush=True)
+    for n, length in cases:
+        simulation = simulate(n, seed=options.seed, hours=length, model=CONSTANT)
+        gap = 3600 * length / len(simulation.events)
+        print(f"{len(simulation.events)} events in {length:g} h, one every {gap:.0f} s", flush=True)
         print(line("lithoscope", simulation, *run_ours(simulation)), flush=True)
+        learned = run_ours(simulation, learn=True)
+        print(line("  learning", simulation, *learned), flush=True)
         if options.pyocto_python:
             print(
                 line("PyOcto", simulation, *run_pyocto(options.pyocto_python, simulation)),

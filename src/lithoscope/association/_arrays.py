@@ -53,6 +53,7 @@ class Picks(NamedTuple):
     sigma_max: FloatArray  # (rows,)
     alive: NDArray[np.bool_]  # (hours, rows) the row has a pick within hours of this hour
     first_hour: int
+    model2: FloatArray  # (hours,) how the variance of model errors compares with the stated one
 
 
 class Rules(NamedTuple):
@@ -78,6 +79,12 @@ def hour_index(picks, time):  # type: ignore[no-untyped-def]
     """Return the line of ``picks.alive`` that holds at a time."""
     hour = math.floor(time / 3600.0) - picks.first_hour
     return min(max(hour, 0), picks.alive.shape[0] - 1)
+
+
+@njit(cache=True)
+def model_factor(picks, time):  # type: ignore[no-untyped-def]
+    """Return what multiplies the stated variance of model errors at a time."""
+    return picks.model2[hour_index(picks, time)]
 
 
 @njit(cache=True)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lithoscope.association._arrays import FloatArray, Grid, IntArray, Net, Rules
+from lithoscope.association._errors import model_factors
 from lithoscope.association._network import (
     Sites,
     build_grid,
@@ -26,10 +28,11 @@ from lithoscope.association._onsets import (
     check_picks,
     only,
     unexplained,
+    with_model_factors,
     with_noise_rates,
     without,
 )
-from lithoscope.association._refine import explain, refine
+from lithoscope.association._refine import Events, explain, no_events, refine, with_new
 from lithoscope.association._search import search
 from lithoscope.association.settings import AssociationSettings
 from lithoscope.schema import ASSIGNMENTS, CANDIDATES, STATIONS, event_id
@@ -174,8 +177,7 @@ def _find(
     """
     everything = np.ones(onsets.picks.time.size, dtype=np.bool_)
     free, fresh = everything, everything
-    origins, ranges = np.empty((0, 4)), np.empty((0, 5))
-    chosen = np.empty((0, 2 * net.east.size), dtype=np.int64)
+    events = no_events(2 * net.east.size)
     root_s = 2.0 ** math.ceil(math.log2(2 * spans[0]))
     for turn in range(_TURNS):
         roots = root_starts(onsets.picks.time[fresh], net, root_s)
@@ -183,24 +185,37 @@ def _find(
             roots = roots[(roots + root_s > span_s[0]) & (roots <= span_s[1])]
         left = only(onsets.picks, free)
         all_left = np.ones(left.time.size, dtype=np.bool_)
-        new, new_ranges = search(net, grid, rules, left, all_left, roots, root_s, spans)
-        origins = np.concatenate([origins, new])
-        order = np.lexsort(origins.T)
-        origins, ranges, chosen, owner = refine(
-            net,
-            grid,
-            rules,
-            onsets.picks,
-            origins[order],
-            np.concatenate([ranges, new_ranges])[order],
-        )
+        origins, ranges = search(net, grid, rules, left, all_left, roots, root_s, spans)
+        events, owner = refine(net, grid, rules, onsets.picks, with_new(events, origins, ranges))
         before, free = free, unexplained(onsets.picks.twin, owner)
         fresh = free & ~before
         if turn == 0:
-            onsets = with_noise_rates(onsets, free, settings.rate_window_s)
             fresh = free
-    residuals, certainty = explain(net, onsets.picks, origins, ranges, chosen)
-    return _Found(origins, chosen, residuals, certainty)
+        if turn < _TURNS - 1:
+            onsets, events = _learn(net, onsets, events, free, settings)
+    residuals, certainty = explain(net, onsets.picks, events.origins, events.ranges, events.chosen)
+    return _Found(events.origins, events.chosen, residuals, certainty)
+
+
+def _learn(
+    net: Net,
+    onsets: Onsets,
+    events: Events,
+    noise: NDArray[np.bool_],
+    settings: AssociationSettings,
+) -> tuple[Onsets, Events]:
+    """Take noise rates, model errors too if asked for, from what was found; unsettle all events."""
+    picks = onsets.picks
+    onsets = with_noise_rates(onsets, noise, settings.rate_window_s)
+    events.given[:] = -2
+    if settings.learn_model_errors:
+        residuals, _ = explain(net, picks, events.origins, events.ranges, events.chosen)
+        factors = model_factors(
+            net, picks, events.origins, residuals, events.chosen, settings.alive_window_s
+        )
+        onsets = with_model_factors(onsets, factors)
+        events.ranges[:, 3] = 1.0
+    return onsets, events
 
 
 def _tables(onsets: Onsets, sites: Sites, found: _Found) -> Association:

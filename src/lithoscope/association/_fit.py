@@ -20,7 +20,7 @@ import math
 import numpy as np
 from numba import njit
 
-from lithoscope.association._arrays import first_at, hour_index, travel_time
+from lithoscope.association._arrays import first_at, hour_index, model_factor, travel_time
 
 # Annealing of the cell's own spread of travel times, which lets the first steps reach far.
 _ANNEAL = np.array([1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0, 0.0, 0.0, 0.0])
@@ -118,6 +118,8 @@ def locate(net, grid, rules, picks, free, cell, origin, spread_s, scale, chosen)
     log_det = 0.0
     limit = 0.25 * max(grid.high[0] - grid.low[0], grid.high[1] - grid.low[1])
     first = 6 if fixed else 0
+    model2 = model_factor(picks, origin[3])
+    error_s2, fraction2 = model2 * net.error_s**2, model2 * net.error_fraction**2
     for turn in range(first, _ANNEAL.size):
         extra2 = 0.0 if fixed else (spread_s * _ANNEAL[turn]) ** 2
         last = turn == _ANNEAL.size - 1
@@ -134,7 +136,7 @@ def locate(net, grid, rules, picks, free, cell, origin, spread_s, scale, chosen)
             de, dn = origin[0] - net.east[site], origin[1] - net.north[site]
             d = math.sqrt(de * de + dn * dn)
             tt, slope_d, slope_z = travel_time(net, row, d, origin[2])
-            error2 = net.error_s**2 + (net.error_fraction * tt) ** 2 + extra2
+            error2 = error_s2 + fraction2 * tt * tt + extra2
             if fixed:
                 i = chosen[row]
             else:
@@ -186,14 +188,16 @@ def locate(net, grid, rules, picks, free, cell, origin, spread_s, scale, chosen)
 
 
 @njit(cache=True)
-def residual_gain(net, picks, row, i, distance, origin, scale):  # type: ignore[no-untyped-def]
+def residual_gain(net, picks, row, i, distance, origin, scale, model2):  # type: ignore[no-untyped-def]
     """Return residual (s), its sigma and the gain of pick ``i`` before detection is weighed.
 
-    ``scale`` multiplies the variance, which stays at least that of the pick.
+    ``model2`` multiplies the variance of model errors, ``scale`` that of all errors, which stays
+    at least that of the pick.
     """
     tt = travel_time(net, row, distance, origin[2])[0]
     own2 = picks.sigma[i] ** 2
-    s2 = max(scale * (net.error_s**2 + (net.error_fraction * tt) ** 2 + own2), own2)
+    error2 = model2 * (net.error_s**2 + (net.error_fraction * tt) ** 2)
+    s2 = max(scale * (error2 + own2), own2)
     r = picks.time[i] - origin[3] - tt
     return r, math.sqrt(s2), picks.gain[i] - 0.5 * math.log(s2) - 0.5 * r * r / s2
 
@@ -259,12 +263,14 @@ def score(net, rules, picks, origin, chosen, gains, range_out):  # type: ignore[
     flat = np.empty(rows // 2)
     squares = np.empty(rows)
     n = 0
+    model2 = model_factor(picks, origin[3])
     for site in range(rows // 2):
         flat[site] = math.hypot(origin[0] - net.east[site], origin[1] - net.north[site])
         distance[site] = math.hypot(flat[site], origin[2])
         for row in (2 * site, 2 * site + 1):
             if chosen[row] >= 0:
-                r, s, _ = residual_gain(net, picks, row, chosen[row], flat[site], origin, 1.0)
+                i, d = chosen[row], flat[site]
+                r, s, _ = residual_gain(net, picks, row, i, d, origin, 1.0, model2)
                 squares[n] = (r / s) ** 2
                 n += 1
     scale = fit_scale(rules, squares[:n])
@@ -273,7 +279,7 @@ def score(net, rules, picks, origin, chosen, gains, range_out):  # type: ignore[
     for row in range(rows):
         if chosen[row] >= 0:
             d = flat[row // 2]
-            r, s, gain = residual_gain(net, picks, row, chosen[row], d, origin, scale)
+            r, s, gain = residual_gain(net, picks, row, chosen[row], d, origin, scale, model2)
             gains[row] = gain
             if abs(r) > rules.gate * s:
                 chosen[row] = -1

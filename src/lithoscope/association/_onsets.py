@@ -116,7 +116,16 @@ def build_onsets(
     twin = _twins(start, seconds[source], sigma[source])
     alive, first_hour = _alive(row[source], seconds[source], n_rows, settings.alive_window_s)
     picks = Picks(
-        start, seconds[source], sigma[source], rate, gain, twin, largest, alive, first_hour
+        start,
+        seconds[source],
+        sigma[source],
+        rate,
+        gain,
+        twin,
+        largest,
+        alive,
+        first_hour,
+        np.ones(len(alive)),
     )
     return Onsets(picks, source, table, row, seconds, double, double_of)
 
@@ -205,6 +214,11 @@ def with_noise_rates(onsets: Onsets, noise: NDArray[np.bool_], window_s: float) 
     rate = local_rates(picks.start, picks.time, noise, window_s, _GRANTED_NOISE)
     gain = picks.gain + np.log(picks.rate / rate)
     return replace(onsets, picks=picks._replace(rate=rate, gain=gain))
+
+
+def with_model_factors(onsets: Onsets, factors: FloatArray) -> Onsets:
+    """Return the onsets with other factors on the variance of model errors, one an hour."""
+    return replace(onsets, picks=onsets.picks._replace(model2=factors))
 
 
 @njit(cache=True)

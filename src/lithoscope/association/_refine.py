@@ -4,54 +4,110 @@ those that no longer stand fall and give their picks back."""
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from lithoscope.association._arrays import first_at, travel_time
+from lithoscope.association._arrays import (
+    FloatArray,
+    IntArray,
+    first_at,
+    model_factor,
+    travel_time,
+)
 from lithoscope.association._fit import detected, improbable, locate, residual_gain, score
 from lithoscope.association._search import cell_spread, fill_cell, leaf_of
 
 MAX_ROUNDS = 16
 # Coda and bursts: the time around a pick in which lesser picks of its row speak against it.
 BURST_S = 15.0
+# A pick at the onset that another event explains as the other phase needs this gain: mostly one
+# onset was picked twice, yet where events overlap P of one and S of another do meet.
+TWIN_GAIN = 3.0
+
+
+class Events(NamedTuple):
+    """Events by origin time, and what is remembered of each from one refinement to the next."""
+
+    origins: FloatArray  # (n, 4) east, north, depth, time
+    ranges: FloatArray  # (n, 5) what `score` fitted, and whether other depths were tried
+    chosen: IntArray  # (n, rows) pick of each row or -1
+    given: IntArray  # (n, rows) picks it was last located with; -2 = it must be located anew
+    kept: IntArray  # (n, rows) those of them that the score kept
+    margins: FloatArray  # (n,) what `improbable` returned
+
+
+def no_events(n_rows: int) -> Events:
+    none = np.empty((0, n_rows), dtype=np.int64)
+    return Events(np.empty((0, 4)), np.empty((0, 5)), none, none, none, np.empty(0))
+
+
+def with_new(events: Events, origins: FloatArray, ranges: FloatArray) -> Events:
+    """Return the events and new ones, by origin time."""
+    unknown = np.full((len(origins), events.given.shape[1]), -2)
+    new = Events(origins, ranges, unknown, unknown, unknown, np.zeros(len(origins)))
+    joined = [np.concatenate(pair) for pair in zip(events, new, strict=True)]
+    order = np.lexsort(joined[0].T)
+    return Events(*(part[order] for part in joined))
 
 
 @njit(cache=True)
-def _pairs(net, rules, picks, origins, ranges):  # type: ignore[no-untyped-def]
-    """List every event and pick that can belong together: event, pick, row and gain."""
-    events = [0 for _ in range(0)]
+def _reachable(net, rules, picks, origin, ranges, members, rows, gains):  # type: ignore[no-untyped-def]
+    """Append every pick that can belong to an event, its row and its gain."""
+    scale = ranges[3]
+    model2 = model_factor(picks, origin[3])
+    for row in range(2 * net.east.size):
+        site = row // 2
+        d = math.hypot(origin[0] - net.east[site], origin[1] - net.north[site])
+        tt = travel_time(net, row, d, origin[2])[0]
+        error2 = model2 * (net.error_s**2 + (net.error_fraction * tt) ** 2)
+        reach = rules.gate * math.sqrt(error2 + picks.sigma_max[row] ** 2)
+        reach *= max(1.0, math.sqrt(scale))
+        end = picks.start[row + 1]
+        i = first_at(picks.time, picks.start[row], end, origin[3] + tt - reach)
+        if i == end or picks.time[i] > origin[3] + tt + reach:
+            continue
+        p = detected(math.hypot(d, origin[2]), ranges[0], ranges[1 + row % 2])
+        bonus = math.log(p) - math.log(1.0 - p)
+        while i < end and picks.time[i] <= origin[3] + tt + reach:
+            r, s, gain = residual_gain(net, picks, row, i, d, origin, scale, model2)
+            if abs(r) <= rules.gate * s and gain + bonus > 0.0:
+                members.append(i)
+                rows.append(row)
+                gains.append(gain + bonus)
+            i += 1
+
+
+@njit(cache=True)
+def _pairs(net, rules, picks, origins, ranges, stale, spans, known):  # type: ignore[no-untyped-def]
+    """List every event and pick that can belong together: event, (pick, row), gain.
+
+    Only events that are ``stale`` are worked out; ``spans`` (n, 2) says where the others lie in
+    ``known``, the list of the round before, and receives where all lie in the new one.
+    """
     members = [0 for _ in range(0)]
     rows = [0 for _ in range(0)]
     gains = [0.0 for _ in range(0)]
     for e in range(origins.shape[0]):
-        origin = origins[e]
-        scale = ranges[e, 3]
-        for row in range(2 * net.east.size):
-            site = row // 2
-            d = math.hypot(origin[0] - net.east[site], origin[1] - net.north[site])
-            tt = travel_time(net, row, d, origin[2])[0]
-            p = detected(math.hypot(d, origin[2]), ranges[e, 0], ranges[e, 1 + row % 2])
-            bonus = math.log(p) - math.log(1.0 - p)
-            error = math.hypot(net.error_s, net.error_fraction * tt)
-            reach = rules.gate * math.hypot(error, picks.sigma_max[row])
-            reach *= max(1.0, math.sqrt(scale))
-            end = picks.start[row + 1]
-            i = first_at(picks.time, picks.start[row], end, origin[3] + tt - reach)
-            while i < end and picks.time[i] <= origin[3] + tt + reach:
-                r, s, gain = residual_gain(net, picks, row, i, d, origin, scale)
-                if abs(r) <= rules.gate * s and gain + bonus > 0.0:
-                    events.append(e)
-                    members.append(i)
-                    rows.append(row)
-                    gains.append(gain + bonus)
-                i += 1
-    return np.array(events), np.array(members), np.array(rows), np.array(gains)
+        first = len(members)
+        if stale[e]:
+            _reachable(net, rules, picks, origins[e], ranges[e], members, rows, gains)
+        else:
+            for k in range(spans[e, 0], spans[e, 1]):
+                members.append(known[1][k])
+                rows.append(known[2][k])
+                gains.append(known[3][k])
+        spans[e] = first, len(members)
+    events = np.empty(len(members), dtype=np.int64)
+    for e in range(origins.shape[0]):
+        events[spans[e, 0] : spans[e, 1]] = e
+    return events, np.array(members), np.array(rows), np.array(gains)
 
 
 @njit(cache=True)
-def _assign(net, rules, picks, origins, ranges, chosen, owner, contested):  # type: ignore[no-untyped-def]
-    """Give picks to events in the order of their gains; one onset goes to one event.
+def _assign(picks, pairs, chosen, owner, contested):  # type: ignore[no-untyped-def]
+    """Give picks to events in the order of their gains; each pick goes to one event.
 
     ``contested`` receives how much of each event's score other events would have from its picks
     where they have none of their own: what it explains that they could not is the rest.
@@ -59,13 +115,14 @@ def _assign(net, rules, picks, origins, ranges, chosen, owner, contested):  # ty
     chosen[:] = -1
     owner[:] = -1
     contested[:] = 0.0
-    events, members, rows, gains = _pairs(net, rules, picks, origins, ranges)
+    events, members, rows, gains = pairs
     order = np.argsort(-gains, kind="mergesort")
     for k in order:
         e, i, row = events[k], members[k], rows[k]
         if owner[i] >= 0 or chosen[e, row] >= 0:
             continue
-        if picks.twin[i] >= 0 and owner[picks.twin[i]] >= 0:
+        other = owner[picks.twin[i]] if picks.twin[i] >= 0 else -1
+        if other == e or (other >= 0 and gains[k] < TWIN_GAIN):
             continue
         owner[i] = e
         chosen[e, row] = i
@@ -123,12 +180,13 @@ def _fall(origins, margins, horizon_s):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _restart(net, grid, rules, picks, origins, ranges, chosen, margins, owner):  # type: ignore[no-untyped-def]
+def _restart(net, grid, rules, picks, events, owner):  # type: ignore[no-untyped-def]
     """Locate each event anew from other depths, with its own picks and those of no event.
 
     An event can hold to picks that fit a wrong place and leave out clear ones; it moves where
-    the evidence is larger. Each is tried once (``ranges[:, 4]``). Returns whether any moved.
+    the evidence is larger. Each is tried once (``ranges[:, 4]``). Returns which have moved.
     """
+    origins, ranges, chosen, _, _, margins = events
     free = owner < 0
     for i in range(free.size):
         if picks.twin[i] >= 0 and owner[picks.twin[i]] >= 0:
@@ -136,7 +194,7 @@ def _restart(net, grid, rules, picks, origins, ranges, chosen, margins, owner): 
     rows = chosen.shape[1]
     trial, fitted, gains = np.empty(4), np.ones(5), np.empty(rows)
     taken = np.empty(rows, dtype=np.int64)
-    moved = False
+    moved = np.zeros(margins.size, dtype=np.bool_)
     for e in range(origins.shape[0]):
         if ranges[e, 4] > 0.0:
             continue
@@ -164,9 +222,9 @@ def _restart(net, grid, rules, picks, origins, ranges, chosen, margins, owner): 
                         free[taken[row]] = True
                 margins[e] = margin
                 origins[e] = trial
-                ranges[e] = fitted
+                ranges[e, :4] = fitted[:4]
                 chosen[e] = taken
-                moved = True
+                moved[e] = True
         for i in chosen[e]:
             if i >= 0:
                 free[i] = False
@@ -187,68 +245,78 @@ def _mean_delay(net, trial, origin, chosen):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def refine(net, grid, rules, picks, origins, ranges):  # type: ignore[no-untyped-def]
-    """Iterate assignment, location and the fall of events until nothing changes.
+def _settle(net, grid, rules, picks, events):  # type: ignore[no-untyped-def]
+    """Locate and weigh the events whose picks have changed; return which these are.
 
-    Parameters
-    ----------
-    origins, ranges
-        (n, 4) and (n, 5), sorted by origin time.
+    The others stay as they are, to the last digit.
+    """
+    origins, ranges, chosen, given, kept, margins = events
+    free = np.ones(1, dtype=np.bool_)
+    gains = np.empty(chosen.shape[1])
+    changed = np.zeros(margins.size, dtype=np.bool_)
+    for e in range(margins.size):
+        if (chosen[e] == given[e]).all():
+            chosen[e] = kept[e]
+            continue
+        changed[e] = True
+        given[e] = chosen[e]
+        scale = ranges[e, 3]
+        log_det = locate(net, grid, rules, picks, free, 0, origins[e], -1.0, scale, chosen[e])
+        total = score(net, rules, picks, origins[e], chosen[e], gains, ranges[e])
+        margins[e] = improbable(rules, chosen[e], total, log_det)
+        kept[e] = chosen[e]
+    return changed
+
+
+@njit(cache=True)
+def refine(net, grid, rules, picks, events):  # type: ignore[no-untyped-def]
+    """Iterate assignment, location and the fall of events until nothing changes.
 
     Returns
     -------
-    The same for the events that stand, their picks (n, rows) and each pick's owner or -1.
+    The events that stand, and each pick's owner or -1.
     """
-    rows = 2 * net.east.size
     owner = np.full(picks.time.size, -1)
-    gains = np.empty(rows)
-    horizon = net.longest_s
-    chosen = np.empty((0, rows), dtype=np.int64)
-    given = np.full((origins.shape[0], rows), -2)
-    kept = given.copy()
-    margins = np.empty(origins.shape[0])
-    contested = np.empty(origins.shape[0])
-    free = np.ones(1, dtype=np.bool_)
+    stale = np.ones(events.margins.size, dtype=np.bool_)
+    spans = np.zeros((stale.size, 2), dtype=np.int64)
+    none = np.empty(0, dtype=np.int64)
+    pairs = (none, none, none, np.empty(0))
     restarted = rules.n_starts == 0
     for _ in range(MAX_ROUNDS):
         before = owner.copy()
-        n = origins.shape[0]
-        chosen = np.empty((n, rows), dtype=np.int64)
+        n = stale.size
         contested = np.empty(n)
-        _assign(net, rules, picks, origins, ranges, chosen, owner, contested)
+        pairs = _pairs(net, rules, picks, events.origins, events.ranges, stale, spans, pairs)
+        _assign(picks, pairs, events.chosen, owner, contested)
+        stale = _settle(net, grid, rules, picks, events)
+        sizes = np.array([(events.chosen[e] >= 0).sum() for e in range(n)])
+        standing = events.margins - contested
         for e in range(n):
-            # An event whose picks have not changed stays as it is, to the last digit.
-            if (chosen[e] == given[e]).all():
-                chosen[e] = kept[e]
-                continue
-            given[e] = chosen[e]
-            scale = ranges[e, 3]
-            log_det = locate(net, grid, rules, picks, free, 0, origins[e], -1.0, scale, chosen[e])
-            total = score(net, rules, picks, origins[e], chosen[e], gains, ranges[e])
-            margins[e] = improbable(rules, chosen[e], total, log_det)
-            kept[e] = chosen[e]
-        sizes = np.array([(chosen[e] >= 0).sum() for e in range(n)])
-        standing = margins - contested
-        for e in range(n):
-            standing[e] -= _burst_loss(picks, chosen, owner, sizes, e)
-        stay = _fall(origins, standing, horizon)
+            standing[e] -= _burst_loss(picks, events.chosen, owner, sizes, e)
+        stay = _fall(events.origins, standing, net.longest_s)
         if not stay.all():
-            origins, ranges, margins = origins[stay], ranges[stay], margins[stay]
-            given, kept, chosen = given[stay], kept[stay], chosen[stay]
+            origins, ranges, chosen, given, kept, margins = events
+            events = Events(
+                origins[stay], ranges[stay], chosen[stay], given[stay], kept[stay], margins[stay]
+            )
+            stale, spans = stale[stay], spans[stay]
             owner[:] = -2
         elif (owner == before).all():
             if restarted:
                 break
             restarted = True
-            if not _restart(net, grid, rules, picks, origins, ranges, chosen, margins, owner):
+            moved = _restart(net, grid, rules, picks, events, owner)
+            if not moved.any():
                 break
-            given[:] = -2
+            stale |= moved
+            for e in np.flatnonzero(moved):
+                events.given[e] = -2
     owner[:] = -1
-    for e in range(origins.shape[0]):
-        for i in chosen[e]:
+    for e in range(stale.size):
+        for i in events.chosen[e]:
             if i >= 0:
                 owner[i] = e
-    return origins, ranges, chosen, owner
+    return events, owner
 
 
 @njit(cache=True)
@@ -257,12 +325,13 @@ def explain(net, picks, origins, ranges, chosen):  # type: ignore[no-untyped-def
     residuals = np.zeros(chosen.shape)
     certainty = np.zeros(chosen.shape)
     for e in range(chosen.shape[0]):
+        model2 = model_factor(picks, origins[e, 3])
         for row in range(chosen.shape[1]):
             i = chosen[e, row]
             if i >= 0:
                 site = row // 2
                 d = math.hypot(origins[e, 0] - net.east[site], origins[e, 1] - net.north[site])
-                r, _, gain = residual_gain(net, picks, row, i, d, origins[e], ranges[e, 3])
+                r, _, gain = residual_gain(net, picks, row, i, d, origins[e], ranges[e, 3], model2)
                 hypocentral = math.hypot(d, origins[e, 2])
                 p = detected(hypocentral, ranges[e, 0], ranges[e, 1 + row % 2])
                 residuals[e, row] = r

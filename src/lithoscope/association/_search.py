@@ -13,11 +13,22 @@ from __future__ import annotations
 
 import heapq
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from lithoscope.association._arrays import first_at, hour_index, travel_time
+from lithoscope.association._arrays import (
+    FloatArray,
+    Grid,
+    IntArray,
+    Net,
+    Picks,
+    first_at,
+    hour_index,
+    travel_time,
+)
 from lithoscope.association._fit import improbable, locate, score
 
 BINS = 32
@@ -26,8 +37,26 @@ SWEEP_GATE = 2.5
 MIN_SPAN_S = 0.25
 # An event is sought from this many levels above the smallest cells on, and is taken there if its
 # score is at least this part of the node's bound: no other event of the node is much better.
-EARLY = 6
+EARLY = (3, 6)
 EXPLAINED = 0.7
+# Nodes remember when they were bounded; picks taken since are noted in bins of this length, used
+# again and again so that long records need no more of them.
+NOTE_S = 4.0
+NOTES = 1 << 16
+# A node can begin this much before its root: spans are never made shorter than MIN_SPAN_S.
+SLACK_S = 4.0
+
+
+class Ground(NamedTuple):
+    """What bounding a node needs, whichever it is."""
+
+    net: Net
+    grid: Grid
+    picks: Picks
+    free: NDArray[np.bool_]
+    near: IntArray  # (roots, 2, rows) first pick that matters below a root and one past the last
+    work: FloatArray  # (3, BINS + 1)
+    promise_min: float
 
 
 @njit(cache=True)
@@ -106,16 +135,17 @@ def _add_row(time, sigma, gains, free, first, stop, span, begin, per_s, error2, 
 
 
 @njit(cache=True)
-def sweep(net, grid, picks, free, cell, begin, end, promise_min, work):  # type: ignore[no-untyped-def]
+def sweep(ground, root, cell, begin, end):  # type: ignore[no-untyped-def]
     """Return the promise of a node, the moments between which it is large, and the best one.
 
     The promise is the largest, over moments and detection ranges, of the sum of gains of the
     rows that are hit plus the log likelihood of hits and misses among the alive rows in range.
     """
+    net, grid, picks, free, near, work, promise_min = ground
     # Taken out of their tuples once: Numba counts a reference each time, which costs more than
     # the arithmetic.
     alive, entropy, nearest = picks.alive[hour_index(picks, begin)], grid.entropy, grid.nearest
-    lows, highs, sigma_max, starts = grid.time_low, grid.time_high, picks.sigma_max, picks.start
+    lows, highs, sigma_max = grid.time_low, grid.time_high, picks.sigma_max
     time, sigma, gains = picks.time, picks.sigma, picks.gain
     error_s2, fraction = net.error_s**2, net.error_fraction
     width = (end - begin) / BINS
@@ -137,8 +167,8 @@ def sweep(net, grid, picks, free, cell, begin, end, promise_min, work):  # type:
                     asked_p += 1
                 else:
                     asked_s += 1
-                stop = starts[row + 1]
-                first = first_at(time, starts[row], stop, begin + low - reach)
+                stop = near[root, 1, row]
+                first = first_at(time, near[root, 0, row], stop, begin + low - reach)
                 span = (low, high, end + high + reach)
                 _add_row(
                     time, sigma, gains, free, first, stop, span, begin, per_s, error2, kind, work
@@ -164,18 +194,45 @@ def sweep(net, grid, picks, free, cell, begin, end, promise_min, work):  # type:
 
 
 @njit(cache=True)
-def _push(heap, net, grid, picks, free, promise_min, level, cell, begin, end, work):  # type: ignore[no-untyped-def]
-    """Bound a node and put it on the heap where it can hold an event."""
-    if not grid.known[cell]:
-        fill_cell(net, grid, level, cell)
-    bound = sweep(net, grid, picks, free, cell, begin, end, promise_min, work)[0]
-    if bound >= promise_min:
-        heapq.heappush(heap, (-bound, -level, begin, cell, end))
+def windows(net, picks, roots, root_s):  # type: ignore[no-untyped-def]
+    """Return (roots, 2, rows): the picks that nodes below each root can ask for."""
+    rows = picks.start.size - 1
+    out = np.empty((roots.size, 2, rows), dtype=np.int64)
+    error2 = net.error_s**2 + (net.error_fraction * net.longest_s) ** 2
+    for r in range(roots.size):
+        for row in range(rows):
+            reach = SWEEP_GATE * math.sqrt(error2 + picks.sigma_max[row] ** 2) + SLACK_S
+            first, stop = picks.start[row], picks.start[row + 1]
+            first = first_at(picks.time, first, stop, roots[r] - reach)
+            late = roots[r] + root_s + net.longest_s + reach
+            out[r, 0, row] = first
+            out[r, 1, row] = first_at(picks.time, first, stop, late)
+    return out
 
 
 @njit(cache=True)
-def _open(heap, net, grid, picks, free, promise_min, level, cell, begin, end, work):  # type: ignore[no-untyped-def]
+def latest_note(notes, begin, end):  # type: ignore[no-untyped-def]
+    """Return the number of the last claim of a pick between two times."""
+    latest = 0
+    for k in range(math.floor(begin / NOTE_S), math.floor(end / NOTE_S) + 1):
+        latest = max(latest, notes[k % NOTES])
+    return latest
+
+
+@njit(cache=True)
+def _push(heap, ground, root, now, level, cell, begin, end):  # type: ignore[no-untyped-def]
+    """Bound a node and put it on the heap where it can hold an event."""
+    if not ground.grid.known[cell]:
+        fill_cell(ground.net, ground.grid, level, cell)
+    bound, first, last, middle = sweep(ground, root, cell, begin, end)
+    if bound >= ground.promise_min:
+        heapq.heappush(heap, (-bound, -level, begin, cell, end, first, last, middle, root, now))
+
+
+@njit(cache=True)
+def _open(heap, ground, root, now, level, cell, begin, end):  # type: ignore[no-untyped-def]
     """Push the children of a node: halves of the cell along each axis that is split."""
+    grid = ground.grid
     local = cell - grid.offset[level]
     nx, ny = grid.shape[level, 0], grid.shape[level, 1]
     ix, iy, iz = local % nx, (local // nx) % ny, local // (nx * ny)
@@ -183,12 +240,12 @@ def _open(heap, net, grid, picks, free, promise_min, level, cell, begin, end, wo
     fx = grid.shape[child, 0] // nx
     fy = grid.shape[child, 1] // ny
     fz = grid.shape[child, 2] // grid.shape[level, 2]
+    cx, cy = grid.shape[child, 0], grid.shape[child, 1]
     for jz in range(iz * fz, iz * fz + fz):
         for jy in range(iy * fy, iy * fy + fy):
             for jx in range(ix * fx, ix * fx + fx):
-                cx, cy = grid.shape[child, 0], grid.shape[child, 1]
                 index = grid.offset[child] + (jz * cy + jy) * cx + jx
-                _push(heap, net, grid, picks, free, promise_min, child, index, begin, end, work)
+                _push(heap, ground, root, now, child, index, begin, end)
 
 
 @njit(cache=True)
@@ -206,54 +263,57 @@ def search(net, grid, rules, picks, free, roots, root_s, spans):  # type: ignore
     -------
     Origins (n, 4): east, north, depth, time; and what `score` fitted (n, 5).
     """
-    rows = 2 * net.east.size
     deepest = grid.shape.shape[0] - 1
-    work = np.zeros((3, BINS + 1))
-    chosen = np.empty(rows, dtype=np.int64)
-    gains = np.empty(rows)
+    chosen = np.empty(2 * net.east.size, dtype=np.int64)
+    gains = np.empty(chosen.size)
     reach = np.zeros(5)
     origin = np.empty(4)
-    promise_min = rules.promise_min
     max_events = free.sum() // rules.min_picks + 1
     origins = np.empty((max_events, 4))
     ranges = np.empty((max_events, 5))
+    near, work = windows(net, picks, roots, root_s), np.zeros((3, BINS + 1))
+    ground = Ground(net, grid, picks, free, near, work, rules.promise_min)
+    wide = net.error_s + net.error_fraction * net.longest_s + picks.sigma_max.max()
+    before, after = SWEEP_GATE * wide + SLACK_S, SWEEP_GATE * wide + SLACK_S + net.longest_s
+    notes = np.zeros(NOTES, dtype=np.int64)
     n = 0
-    heap = [(0.0, 0, 0.0, 0, 0.0)]
+    heap = [(0.0, 0, 0.0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0)]
     heap.pop()
-    for begin in roots:
-        _push(heap, net, grid, picks, free, promise_min, 0, 0, begin, begin + root_s, work)
+    for r in range(roots.size):
+        _push(heap, ground, r, n, 0, 0, roots[r], roots[r] + root_s)
     while len(heap) > 0 and n < max_events:
-        old, minus_level, begin, cell, end = heapq.heappop(heap)
-        level = -minus_level
-        bound, first, last, middle = sweep(
-            net, grid, picks, free, cell, begin, end, promise_min, work
-        )
-        if bound < promise_min:
-            continue
-        if bound < -old - 1e-9 and len(heap) > 0 and -bound > heap[0][0]:
-            # No longer the best: its turn comes later.
-            heapq.heappush(heap, (-bound, minus_level, begin, cell, end))
-            continue
+        old, minus_level, begin, cell, end, first, last, middle, r, then = heapq.heappop(heap)
+        level, bound = -minus_level, -old
+        if latest_note(notes, begin - before, end + after) > then:
+            bound, first, last, middle = sweep(ground, r, cell, begin, end)
+            if bound < rules.promise_min:
+                continue
+            if bound < -old - 1e-9 and len(heap) > 0 and -bound > heap[0][0]:
+                # No longer the best: its turn comes later.
+                node = (-bound, minus_level, begin, cell, end, first, last, middle, r, n)
+                heapq.heappush(heap, node)
+                continue
         if last - first < MIN_SPAN_S:
             first = 0.5 * (first + last - MIN_SPAN_S)
             last = first + MIN_SPAN_S
         if last - first > spans[level]:
             half = 0.5 * (first + last)
-            _push(heap, net, grid, picks, free, promise_min, level, cell, first, half, work)
-            _push(heap, net, grid, picks, free, promise_min, level, cell, half, last, work)
+            _push(heap, ground, r, n, level, cell, first, half)
+            _push(heap, ground, r, n, level, cell, half, last)
             continue
-        least = 0.0 if level == deepest else EXPLAINED * bound
-        if level < deepest - EARLY or not _fit_node(
+        above = deepest - level
+        least = 0.0 if above == 0 else EXPLAINED * bound
+        if not (above == 0 or above in EARLY) or not _fit_node(
             net, grid, rules, picks, free, level, cell, middle, least, origin, chosen, gains, reach
         ):
-            if level < deepest:
-                _open(heap, net, grid, picks, free, promise_min, level, cell, first, last, work)
+            if above > 0:
+                _open(heap, ground, r, n, level, cell, first, last)
             continue
         origins[n] = origin
         ranges[n] = reach
         n += 1
-        _claim(picks, free, chosen)
-        _push(heap, net, grid, picks, free, promise_min, level, cell, begin, end, work)
+        _claim(picks, free, chosen, notes, n)
+        _push(heap, ground, r, n, level, cell, begin, end)
     return origins[:n], ranges[:n]
 
 
@@ -306,11 +366,12 @@ def middle_of(grid, level, cell, moment):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _claim(picks, free, chosen):  # type: ignore[no-untyped-def]
+def _claim(picks, free, chosen, notes, number):  # type: ignore[no-untyped-def]
     """Take the chosen picks, and the same onsets picked as the other phase, out of the search."""
     for row in range(chosen.size):
         i = chosen[row]
         if i >= 0:
-            free[i] = False
-            if picks.twin[i] >= 0:
-                free[picks.twin[i]] = False
+            for k in (i, picks.twin[i]):
+                if k >= 0:
+                    free[k] = False
+                    notes[math.floor(picks.time[k] / NOTE_S) % NOTES] = number

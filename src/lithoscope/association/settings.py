@@ -48,6 +48,12 @@ class AssociationSettings(Settings):
         description="the stated errors count as this many picks when the scatter of an event's own "
         "residuals is estimated, which decides how well further picks must fit",
     )
+    learn_model_errors: bool = Field(
+        False,
+        description="true = after a first pass model errors are taken as large as the residuals of "
+        "all events within alive_window_s say; sharper where events overlap, but an event then "
+        "depends on later ones, so that watch and run need not agree",
+    )
     gate_sigma: float = Field(
         3.5,
         ge=1,
