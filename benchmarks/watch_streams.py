@@ -225,6 +225,7 @@ def kills(options: argparse.Namespace, folder: Path) -> None:
             *(sys.executable, "-m", "lithoscope", "watch", server.url, "--start", "earliest"),
             *("--stations", str(case.stations), "--output", str(output), "--picker", "classical"),
             *("--set", "engine.workers=1", "--set", "live.status_s=0.2", "--until-idle", "5"),
+            *("--set", "live.watchdog_s=20"),
         ]
         for _ in range(options.kills):
             process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
