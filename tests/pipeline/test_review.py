@@ -252,6 +252,9 @@ def test_later_automatic_solutions_do_not_replace_a_review(store, catalog):
     for written in (catalog, Catalog(**renamed), Catalog(stations=catalog.stations)):
         assert store.write(written) == [EVENT]
         assert row(store).equals(reviewed)
+        last = store.sequence()
+        store.write(written)
+        assert store.sequence() == last
         events = store.read().events
         assert list(events["event_id"]) == [EVENT, "ls_event_1"][: 1 + len(written.events) // 2]
     assert store.audit(EVENT)["user"].iloc[0] == "ana"

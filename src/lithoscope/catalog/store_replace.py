@@ -60,14 +60,7 @@ def _check_ids(catalog: Catalog) -> None:
 
 def _set_apart(versions: Versions, tables: Tables, kept: list[str], now_ns: int) -> Tables:
     """Give new solutions of reviewed events to these, and return the tables without them."""
-    arrivals = tables["arrivals"]
-    owner = {name: name for name in kept if name in set(tables["events"]["event_id"])}
-    for name in kept:
-        for picks in _pick_sets(versions, name):
-            shared = arrivals.loc[arrivals["pick_id"].isin(picks), "event_id"].value_counts()
-            for other, n in shared.items():
-                if 2 * n > min(len(picks), int((arrivals["event_id"] == other).sum())):
-                    owner.setdefault(str(other), name)
+    owner = _owners(versions, tables, kept)
     picks_by_id = tables["picks"].drop_duplicates("pick_id").set_index("pick_id", drop=False)
     for other, name in owner.items():
         solution = {t: f[f["event_id"] == other] for t, f in tables.items() if "event_id" in f}
@@ -82,6 +75,25 @@ def _set_apart(versions: Versions, tables: Tables, kept: list[str], now_ns: int)
         name: frame[~frame["event_id"].isin(owner)] if "event_id" in frame else frame
         for name, frame in tables.items()
     }
+
+
+def _owners(versions: Versions, tables: Tables, kept: list[str]) -> dict[str, str]:
+    """Return which new event is whose: the one of the same id, else that with most of its picks."""
+    arrivals, names = tables["arrivals"], set(tables["events"]["event_id"])
+    sizes = arrivals["event_id"].value_counts()
+    owner = {name: name for name in kept if name in names}
+    for name in kept:
+        if name in owner:
+            continue
+        shared: dict[str, int] = {}
+        for picks in _pick_sets(versions, name):
+            found = arrivals.loc[arrivals["pick_id"].isin(picks), "event_id"].value_counts()
+            for other, n in found.items():
+                if 2 * n > min(len(picks), int(sizes[other])) and other not in owner:
+                    shared[str(other)] = max(int(n), shared.get(str(other), 0))
+        if shared:
+            owner[max(sorted(shared), key=lambda other: shared[other])] = name
+    return owner
 
 
 def _pick_sets(versions: Versions, event_id: str) -> list[set[str]]:
