@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -98,17 +99,18 @@ def command(
             while not replay.wait(_PROGRESS_S):
                 typer.echo(_progress(replay), err=True)
             replay.delivered(_DELIVERY_S)
-            if stay:
-                typer.echo("all sent; still serving (Ctrl-C ends)", err=True)
-                replay.run_on()
         except KeyboardInterrupt:
-            if not replay.wait(0):
-                typer.echo("stopped before the end", err=True)
+            stay = False
+            typer.echo("stopped before the end", err=True)
         result = replay.report()
         if report is not None:
             with replacing(report) as path:
                 path.write_text(json.dumps(result.as_dict(), indent=1) + "\n")
         show(result.as_dict(), as_json, report_text(result))
+        if stay:
+            typer.echo("all sent; still serving (Ctrl-C ends)", err=True)
+            with suppress(KeyboardInterrupt):
+                replay.run_on()
 
 
 def report_text(report: ReplayReport) -> str:
