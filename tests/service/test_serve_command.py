@@ -33,7 +33,7 @@ def test_it_serves_until_it_is_told_to_stop(small_run: Path) -> None:
         assert address.startswith("http://127.0.0.1:")
         assert get(address, "/api/summary").json()["review"] is True
         server.send_signal(signal.SIGINT)
-        assert server.wait(60) == 0
+        assert server.wait(300) == 0
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lithoscope.errors import ConfigError
+from lithoscope.errors import ConfigError, LithoscopeError
 
 
 def command(
@@ -57,7 +57,11 @@ def command(
         contributor=contributor,
     )
     listener = listen(host, port)  # refuse an address in use before the catalogue is read
-    server = make_server(settings)
+    try:
+        server = make_server(settings)
+    except LithoscopeError:
+        listener.close()
+        raise
     address = f"[{host}]" if ":" in host else host
     kind = "reviews with a token" if settings.tokens else "read-only"
     typer.echo(f"serving {source} on http://{address}:{listener.getsockname()[1]}/ ({kind})")

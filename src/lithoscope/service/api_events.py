@@ -43,7 +43,9 @@ def _state(request: Request) -> State:
 async def get_summary(request: Request) -> Any:
     """Return what is served."""
     state = _state(request)
-    stations = await state.workers.run(state.sites.states)
+    stations = state.sites.fresh_states()
+    if stations is None:
+        stations = await state.workers.run(state.sites.states)
     overview = dict(state.feed.snapshot.overview)
     return {
         "title": state.source.title,

@@ -37,7 +37,9 @@ Columns = Annotated[int, Query(ge=10, le=4000, description="steps of a trace")]
 async def get_stations(request: Request) -> Response:
     """Return positions and states of all stations."""
     state: State = request.app.state.lithoscope
-    rows = await state.workers.run(state.sites.states)
+    rows = state.sites.fresh_states()
+    if rows is None:
+        rows = await state.workers.run(state.sites.states)
     return await _json(state, request, {"stations": rows})
 
 

@@ -170,7 +170,9 @@ async def _text(
     )
     make = partial(state.lines.of, events)
     media = "text/plain; charset=utf-8"
-    return await chunked(state.workers, request, head, rows, make, "", media=media, size=5000)
+    return await chunked(
+        state.workers, request, head, rows, make, "", media=media, size=5000, at_once=400
+    )
 
 
 async def _geojson(
@@ -184,7 +186,9 @@ async def _geojson(
         return text if int(part[0]) == first else "," + text
 
     head, media = '{"type":"FeatureCollection","features":[', "application/geo+json"
-    return await chunked(state.workers, request, head, rows, make, "]}", media=media, size=500)
+    return await chunked(
+        state.workers, request, head, rows, make, "]}", media=media, size=500, at_once=20
+    )
 
 
 async def _quakeml(
@@ -200,6 +204,7 @@ async def _quakeml(
         arrivals=values["includearrivals"],
     )
 
+    made: list[Any] = []
     if parts.any and len(rows) <= _FEW:
         # What many clients ask for one by one is read together.
         keys = state.texts.missing(events, rows, parts)
@@ -218,4 +223,5 @@ async def _quakeml(
         QUAKEML_TAIL,
         media="application/xml",
         size=50,
+        at_once=_FEW if made else 0,
     )

@@ -68,7 +68,7 @@ class EventTexts:
 
     def load(self, keys: list[tuple[str, Parts]]) -> dict[tuple[str, Parts], str]:
         """Return the elements of events, each with its own parts."""
-        found = {}
+        found: dict[tuple[str, Parts], str] = {}
         for parts in {parts for _, parts in keys}:
             names = [name for name, own in keys if own == parts]
             made = self._elements(self._view.catalog(names), parts)

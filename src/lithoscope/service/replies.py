@@ -58,14 +58,18 @@ async def chunked(
     *,
     media: str,
     size: int,
+    at_once: int = 0,
 ) -> Response:
     """Return head, the text of the rows and tail; more than ``size`` rows are streamed.
 
     Each piece is made when the one before has been sent, so that a slow client holds one piece
-    and no thread. The first piece is made before the status is sent.
+    and no thread. The first piece is made before the status is sent, and not in a thread if there
+    are ``at_once`` rows or fewer.
     """
     parts = [rows[i : i + size] for i in range(0, len(rows), size)]
-    first = head + await workers.run(make, parts[0])
+    # To hand a little work to a thread costs more than the work.
+    small = len(rows) <= at_once
+    first = head + (make(parts[0]) if small else await workers.run(make, parts[0]))
     if len(parts) == 1:
         return await reply(workers, request, (first + tail).encode(), media)
 

@@ -45,13 +45,19 @@ class Sites:
 
         What was found less than a second ago is good enough, however many ask.
         """
-        now_s, ready = time.monotonic(), self._recordings.ready
-        made_s, known, rows = self._kept
-        if known == ready and now_s - made_s < _FRESH_S:
-            return rows
-        rows = self._states()
-        self._kept = (now_s, ready, rows)
+        rows = self.fresh_states()
+        if rows is None:
+            now_s, ready = time.monotonic(), self._recordings.ready
+            rows = self._states()
+            self._kept = (now_s, ready, rows)
         return rows
+
+    def fresh_states(self) -> list[dict[str, Any]] | None:
+        """Return what `states` found less than a second ago, None if that is too long ago."""
+        made_s, ready, rows = self._kept
+        if ready == self._recordings.ready and time.monotonic() - made_s < _FRESH_S:
+            return rows
+        return None
 
     def _states(self) -> list[dict[str, Any]]:
         table = self.table().sort_values(["station", "starttime"])
