@@ -33,8 +33,14 @@ def page(browser: Browser) -> Iterator[Browser]:
     browser.clear()
     browser.size(1440, 900)
     yield browser
+    leave(browser)
+
+
+def leave(browser: Browser) -> None:
+    """Check what the page has said and asked, and leave it before its server stops."""
     assert browser.errors() == []
     assert browser.outside("http://127.0.0.1:") == []
+    browser.clear()
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +50,10 @@ def shared_server() -> Iterator[PageServer]:
 
 
 @pytest.fixture
-def server() -> Iterator[PageServer]:
+def server(page: Browser) -> Iterator[PageServer]:
     with PageServer() as server:
         yield server
+        leave(page)
 
 
 def show(page: Browser, server: PageServer, view: str = "map") -> None:
@@ -331,32 +338,53 @@ def test_an_archive_without_recordings_or_events_says_so(page: Browser) -> None:
         assert page.violations() == []
         page.open(f"{server.url}/#/station/{STATION}")
         page.wait("document.body.innerText.includes('No picks of this station')")
+        leave(page)
     with PageServer(3, archive=True) as server:
         page.open(f"{server.url}/#/event/ls000001")
         page.wait("document.body.innerText.includes('the recordings are not there')")
+        leave(page)
+
+
+def cpu_ms(page: Browser, act: str, times: int = 12) -> float:
+    """CPU time of the page's main thread for one frame in which ``act`` is done, redraws included.
+
+    CPU time, not wall time: other work on the machine must not decide.
+    """
+
+    def spent() -> float:
+        metrics = page.driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+        return float(next(m["value"] for m in metrics if m["name"] == "TaskDuration"))
+
+    page.driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+    before = spent()
+    page.driver.execute_async_script(
+        "const [times, done] = arguments, c = lithoscope.catalogue, o = lithoscope.overview();"
+        "const m = o.map; let k = 0; const step = () => {" + act + "; k += 1;"
+        "if (k < times) requestAnimationFrame(step); else requestAnimationFrame(done); };"
+        "requestAnimationFrame(step)",
+        times,
+    )
+    spent_ms = 1000 * (spent() - before) / times
+    page.driver.execute_cdp_cmd("Performance.disable", {})
+    return spent_ms
 
 
 def test_a_hundred_thousand_events_stay_fluid(page: Browser) -> None:
-    """Least time of a step is taken: other work on the machine only ever adds to it."""
     with PageServer(100_000) as server:
         page.open(server.url + "/")
-        page.wait("lithoscope.catalogue.state === 'ready'", seconds=90)
-        least = page.js(
-            "const c = lithoscope.catalogue, o = lithoscope.overview(), m = o.map, found = {};"
-            "const time = (name, act) => { let best = Infinity; for (let k = 0; k < 12; k += 1) {"
-            "const b = performance.now(); act(k); best = Math.min(best, performance.now() - b); }"
-            "found[name] = best; };"
-            "time('frame', (k) => { m.view.pan(3, 2); m.drawAll(); });"
-            "time('pick', () => m.eventAt(400, 200));"
-            "time('filter', (k) => c.setFilter({ ...c.filter, minmag: 1 + k / 100 }));"
-            "time('timeline', () => o.timeline.drawing.draw()); return found"
-        )
+        page.wait("lithoscope.catalogue.state === 'ready'", seconds=120)
+        page.js("lithoscope.overview().map.touched = true")
+        frame = cpu_ms(page, "m.view.pan(3, 2); m.ask()")
+        brush = cpu_ms(page, "o.change({ from: c.time[0] + k * 1e6 })")
+        pick = cpu_ms(page, "for (let i = 0; i < 1000; i += 1) m.eventAt(400 + (i % 90), 200)")
         assert page.js("return document.querySelectorAll('tr.row').length") < 60
-    # drawn by the processor alone; measured 20, 0.1, 17 and 25 ms on one busy core
-    assert least["frame"] < 100
-    assert least["pick"] < 10
-    assert least["filter"] < 100
-    assert least["timeline"] < 150
+        leave(page)
+
+    figures = f"CPU ms: frame {frame:.1f}, brush {brush:.1f}, 1000 picks {pick:.1f}"
+    # drawn by the processor alone; bounds are four times what was measured
+    assert frame < 120, figures
+    assert brush < 400, figures
+    assert pick < 400, figures
 
 
 def test_webgl_draws_the_same_circles_as_pixels(page: Browser, shared_server: PageServer) -> None:
