@@ -176,8 +176,7 @@ class Desk:
         catalog = self.events.solution_of(event, self.network.settings.magnitude)
         with self.meter.time("store"):
             change = self.store.put_event(catalog)
-        for row in event.picks[["station", "pick_id"]].itertuples(index=False):
-            self._provisional.setdefault(str(row[0]), set()).add(str(row[1]))
+        self.written(event)
         event.published = event.located
         event.cancelled = False
         event.shown_magnitude = float(catalog.events["magnitude"].iloc[0])
@@ -187,6 +186,11 @@ class Desk:
         if first:
             self._measure_latency(event)
         self._tell(change, event)
+
+    def written(self, event: LiveEvent) -> None:
+        """Take note that an event's picks are in the store, final or not."""
+        for row in event.picks[["station", "pick_id"]].itertuples(index=False):
+            self._provisional.setdefault(str(row[0]), set()).add(str(row[1]))
 
     def _measure_latency(self, event: LiveEvent) -> None:
         p = event.picks[event.picks["phase"] == "P"]["time"].sort_values()

@@ -264,6 +264,7 @@ class Watch:
         for event in restored(self.store.catalog(ids)) if ids else []:
             desk.events.by_id[event.event_id] = event
             desk.events.used.add(event.event_id)
+            desk.written(event)
             event.settled = event.solution.origin_s < desk.settled_s
             mine = saved.magnitudes[saved.magnitudes["event_id"] == event.event_id]
             if len(mine) and event.event_id in saved.measured:

@@ -17,8 +17,10 @@ from lithoscope.schema import PROBLEMS
 from lithoscope.waveforms.seedlink import Packet
 
 _KEPT = 2000
-# Of the running averages, s of data.
+# Of the running averages of noise and of steps, s of data. That of steps is short, so that the coda
+# of an event is no onset.
 _MEMORY_S = 60.0
+_STEP_MEMORY_S = 10.0
 # Mean step of half a second over the running mean that counts as an onset.
 _ONSET = 2.0
 _BLOCK_S = 0.5
@@ -76,11 +78,13 @@ class ChannelSignal:
         means = np.add.reduceat(steps, np.arange(0, steps.size, block))
         means /= np.diff(np.append(np.arange(0, steps.size, block), steps.size))
         onset = self.seen_s > 5.0 and bool(means.max() > _ONSET * self.step)
-        weight = duration / (min(self.seen_s, _MEMORY_S) + duration)
-        # An event must not hide the next one, so that a loud packet counts for little.
-        quiet = min(float(means.mean()), 3.0 * self.step) if self.seen_s > 5.0 else means.mean()
-        self.step += weight * (float(quiet) - self.step)
-        self.rms += weight * (float(samples.std()) - self.rms)
+        for name, memory_s, value in (
+            ("step", _STEP_MEMORY_S, means.mean()),
+            ("rms", _MEMORY_S, samples.std()),
+        ):
+            before = getattr(self, name)
+            weight = duration / (min(self.seen_s, memory_s) + duration)
+            setattr(self, name, before + weight * (float(value) - before))
         self.seen_s += duration
         return onset
 
