@@ -137,7 +137,7 @@ OTHERS = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=30,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -242,8 +242,8 @@ def test_any_history_agrees_with_a_plain_model(store):
     run_state_machine_as_test(
         _Watching,
         settings=settings(
-            max_examples=5,
-            stateful_step_count=12,
+            max_examples=3,
+            stateful_step_count=10,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -80,7 +80,7 @@ def _set_apart(versions: Versions, tables: Tables, kept: list[str], now_ns: int)
 def _owners(versions: Versions, tables: Tables, kept: list[str]) -> dict[str, str]:
     """Return which new event is whose: the one of the same id, else that with most of its picks."""
     arrivals, names = tables["arrivals"], set(tables["events"]["event_id"])
-    sizes = arrivals["event_id"].value_counts()
+    sizes = {str(n): int(size) for n, size in arrivals["event_id"].value_counts().items()}
     owner = {name: name for name in kept if name in names}
     for name in kept:
         if name in owner:
@@ -88,9 +88,9 @@ def _owners(versions: Versions, tables: Tables, kept: list[str]) -> dict[str, st
         shared: dict[str, int] = {}
         for picks in _pick_sets(versions, name):
             found = arrivals.loc[arrivals["pick_id"].isin(picks), "event_id"].value_counts()
-            for other, n in found.items():
-                if 2 * n > min(len(picks), int(sizes[other])) and other not in owner:
-                    shared[str(other)] = max(int(n), shared.get(str(other), 0))
+            for other, n in ((str(other), int(n)) for other, n in found.items()):
+                if 2 * n > min(len(picks), sizes[other]) and other not in owner:
+                    shared[other] = max(n, shared.get(other, 0))
         if shared:
             owner[max(sorted(shared), key=lambda other: shared[other])] = name
     return owner
