@@ -6,7 +6,7 @@
 
 RUN is a run directory whose waveforms and stations are still where the run found them. For every
 event inside the reference's time that has no partner, and every missed one of the reference, FOLDER
-gets a record section, ``HHMMSS_KIND.png`` (all on ``sheet.png``), and ``events.csv`` a row: picks,
+gets a record section, ``HHMMSS.S_KIND.png`` (all on ``sheet.png``), and ``events.csv`` a row: picks,
 residuals, and the evidence of `event_evidence.py` at its predicted P and S, without what the known
 events (the reference's and those matched with it) explain. ``expected`` is how many events as good
 chance makes in data of this length: below 0.05 the verdict is real, above 1 "like chance", doubtful
@@ -339,7 +339,7 @@ def draw(
     """Write the record section of every row of the table, and all on one sheet."""
     every, names = events.set_index("event_id", drop=False), []
     for row in table.itertuples():
-        names.append(output / f"{row.time[:8].replace(':', '')}_{row.kind}.png")
+        names.append(output / f"{row.time[:-1].replace(':', '')}_{row.kind}.png")
         draw_section(opened, reference, every.loc[row.event_id], row, names[-1])
     if names:
         join_sections(names, output / "sheet.png")
