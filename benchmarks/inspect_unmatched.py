@@ -6,8 +6,8 @@
 
 RUN is a run directory whose waveforms and stations are still where the run found them. For every
 event inside the reference's time that has no partner, and every missed one of the reference, FOLDER
-gets a record section, ``HHMMSS.S_KIND.png`` (all on ``sheet.png``), and ``events.csv`` a row: picks,
-residuals, and the evidence of `event_evidence.py` at its predicted P and S, without what the known
+gets a record section, ``HHMMSS.S_KIND.png`` (all on ``sheet.png``), and ``events.csv`` a row: its
+picks, and the evidence of `event_evidence.py` at its predicted P and S, without what the known
 events (the reference's and those matched with it) explain. ``expected`` is how many events as good
 chance makes in data of this length: below 0.05 the verdict is real, above 1 "like chance", doubtful
 between. ``nearby`` is the same for the best place and time within 3 s: where the event itself has
