@@ -64,7 +64,7 @@ def take(browser: Browser, address: str, view: str, width: int, dark: bool) -> N
     settle = "requestAnimationFrame(() => setTimeout(arguments[0], 1500))"
     browser.driver.execute_async_script(settle)
     picture = Image.open(io.BytesIO(browser.driver.get_screenshot_as_png())).convert("RGB")
-    few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few = picture.quantize(256, kmeans=4, dither=Image.Dither.NONE)
     few.save(FOLDER / f"page_{view}_{width}.png", optimize=True)
 
 

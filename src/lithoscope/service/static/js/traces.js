@@ -100,7 +100,7 @@ export class Spectrogram extends Plot {
     context.imageSmoothingEnabled = false;
     context.drawImage(buffer, axes.left, axes.top, axes.right - axes.left, axes.bottom - axes.top);
     axes.frame({ grid: false });
-    this.words = `${format.number(this.levels[0], 0)} to ${format.number(this.levels[1], 0)} ${unit ?? "dB"}`;
+    this.words = `${format.number(this.levels[0], 0)} to ${format.number(this.levels[1], 0)} ${(unit ?? "dB").replaceAll("**2", "²")}`;
   }
 }
 
