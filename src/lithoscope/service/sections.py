@@ -85,7 +85,7 @@ def _sites(state: State, event: pd.Series, arrivals: pd.DataFrame, n_stations: i
 def _predicted(
     state: State, event: pd.Series, sites: pd.DataFrame
 ) -> dict[str, NDArray[np.float64]]:
-    """Return times after the origin, s; NaN where the model has none."""
+    """Return times after the origin with station terms, s; NaN where the model has none."""
     out = {phase: np.full(len(sites), np.nan) for phase in ("P", "S")}
     model = state.source.model
     if model is None or sites.empty or not np.isfinite(event["depth_km"]):
@@ -103,6 +103,8 @@ def _predicted(
             )
         except LithoscopeError:  # an event outside the model has no predictions
             break
+        terms = [state.source.terms.get((code, phase), 0.0) for code in sites["station"]]
+        out[phase] = out[phase] + np.array(terms)
     return out
 
 

@@ -90,6 +90,21 @@ class Source:
             _LOG.warning("no predicted arrivals: %s", error)
         return None
 
+    @cached_property
+    def terms(self) -> dict[tuple[str, str], float]:
+        """Station terms (s) by station and phase that the events were located with."""
+        try:
+            if self.store.settings() is None:
+                return {}
+            terms = Relocator.of(self.store).terms
+        except LithoscopeError:  # named by `model`
+            return {}
+        if terms is None:
+            return {}
+        table = terms.table
+        keys = zip(table["station"], table["phase"], strict=True)
+        return dict(zip(keys, table["term_s"].astype(float), strict=True))
+
     def waveforms(self) -> list[Path]:
         """Return the folders of recordings that are there: as told, the spool, or the run's."""
         named = [Path(name) for name in self.settings.waveforms]
