@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import warnings
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from obspy.signal.trigger import coincidence_trigger
 from scipy.optimize import least_squares
 
+from lithoscope.catalog import Store
 from lithoscope.geo import distance_azimuth
 from lithoscope.pipeline.demo import (
     TOP_KM,
@@ -24,6 +26,9 @@ from lithoscope.pipeline.demo import (
     demo_stations,
     run_demo,
 )
+from lithoscope.pipeline.relocate import Relocator
+from lithoscope.pipeline.review import review
+from lithoscope.pipeline.run import STORE_NAME
 
 # obspy/signal/tests/test_trigger.py, test_coincidence_trigger: three events, no false triggers,
 # each trigger inside the window asserted there.
@@ -36,8 +41,13 @@ LONGEST_TRAVEL_TIME = pd.Timedelta("4s")
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory):
-    return run_demo(tmp_path_factory.mktemp("demo") / "run").catalog
+def finished(tmp_path_factory: pytest.TempPathFactory):
+    return run_demo(tmp_path_factory.mktemp("demo") / "run")
+
+
+@pytest.fixture(scope="module")
+def catalog(finished):
+    return finished.catalog
 
 
 def sensitive_triggers() -> list[pd.Timestamp]:
@@ -129,3 +139,31 @@ def test_velocity_model_is_the_fit_it_is_said_to_be() -> None:
     fit = least_squares(misfit, (3.0, 0.3, 1.8))
     np.testing.assert_allclose(fit.x, [VP_TOP_KM_S, VP_GRADIENT_PER_S, VP_VS], atol=6e-4)
     assert np.sqrt(np.mean(fit.fun**2)) < 0.026
+
+
+def test_a_new_run_keeps_what_operators_decided(finished, tmp_path) -> None:
+    """And relocation from the run's store alone gives the run's own answer."""
+    output = Path(shutil.copytree(finished.path, tmp_path / "run"))
+    before = finished.catalog.events
+    rejected, moved = before["event_id"].iloc[:2]
+    with Store(output / STORE_NAME) as store:
+        solution = store.event(moved)
+        again = Relocator.of(store).locate(solution).events
+        names = ["longitude", "latitude", "depth_km", "time_sigma_s", "cov_up_up_km2"]
+        np.testing.assert_allclose(again[names], solution.events[names], rtol=1e-9)
+        review(store, rejected, "reject", user="ana", comment="not an earthquake")
+        worst = solution.arrivals.sort_values("weight")["pick_id"].iloc[0]
+        review(store, moved, "remove_pick", user="ana", pick_id=worst)
+        reviewed = store.event(moved).events
+    events = run_demo(output).catalog.events
+    assert set(events["event_id"]) == set(before["event_id"]) - {rejected}
+    mine = events[events["event_id"] == moved].reset_index(drop=True)
+    pd.testing.assert_frame_equal(mine, reviewed)
+    others = events[~events["event_id"].isin([rejected, moved])].reset_index(drop=True)
+    untouched = before[~before["event_id"].isin([rejected, moved])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(others, untouched)
+    log = (output / "log.txt").read_text()
+    assert "2 event(s) that operators reviewed are kept as they left them" in log
+    exported = obspy.read_events(str(output / "exports" / "catalogue.xml"))
+    event = next(e for e in exported if str(e.resource_id).endswith(moved))
+    assert [o.evaluation_mode for o in event.origins] == ["automatic", "manual"]
