@@ -110,19 +110,30 @@ def test_a_stopped_watch_goes_on(case, packets, batch, tmp_path: Path) -> None:
     half = len(packets) // 2
     configuration = settings()
 
-    class Stopping(MemorySource):
-        """Stops the watch in the middle, as Ctrl-C would."""
+    class Waiting(MemorySource):
+        """Gives the first half, then nothing."""
 
         def __iter__(self):
             for number, packet in enumerate(packets[:half]):
                 self._count = number + 1
                 yield packet
-            stop.set()
             while not self._closed.wait(0.05):
                 yield None
 
     stop = threading.Event()
-    first = watch([Stopping([])], [case.stations], tmp_path / "w", configuration, stop=stop)
+
+    def stop_at_an_event(health: dict) -> None:
+        if health["n_events"]:
+            stop.set()
+
+    first = watch(
+        [Waiting([])],
+        [case.stations],
+        tmp_path / "w",
+        settings(live={"status_s": 0.1}),
+        stop=stop,
+        on_status=stop_at_an_event,
+    )
     seen = set(catalogue(tmp_path / "w").events["event_id"])
     assert len(seen) == first.n_events >= 1
     live, _ = watched(packets, case, tmp_path / "w", configuration)

@@ -98,8 +98,8 @@ def watch(
         Stop after this long (wall clock) without data, or when all sources have ended, and make
         the final solution of all that is kept, as a batch run on the same data would.
     stop
-        Stops the watch when set, as soon as what has been received is worked on; events go on
-        changing when the watch is begun again.
+        Stops the watch when set, at the end of its turn: what has been received is in the spool,
+        and events go on changing when the watch is begun again.
     reporter
         Receives messages.
     on_status
