@@ -223,7 +223,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--database", default="")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--small", action="store_true", help="a few events and clients")
     options = parser.parse_args()
+    if options.small:
+        options.events, options.clients, options.seconds = 500, 4, 2.0
     with tempfile.TemporaryDirectory() as folder:
         url = options.database or f"sqlite:///{folder}/load.sqlite"
         with Store(url) as store:
@@ -233,7 +236,9 @@ def main() -> None:
         try:
             assert server.stdout is not None
             port = int(server.stdout.readline().rsplit(":", 1)[1].split("/")[0])
-            asyncio.run(load(port, 1, options.events, 5.0))  # what users meet is a warm server
+            asyncio.run(
+                load(port, 1, options.events, min(5.0, options.seconds))
+            )  # what users meet is a warm server
             before = cpu_seconds(server.pid)
             started = time.monotonic()
             counts = asyncio.run(load(port, options.clients, options.events, options.seconds))
