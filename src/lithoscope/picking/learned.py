@@ -170,7 +170,7 @@ class LearnedPicker(TrainedPicker):
             at = np.clip((lead_s + index / record.sampling_rate_hz) / outputs.step_s, 0, m - 1)
             low, high = int(at[0]), min(int(at[-1]) + 2, m)
             for k, curve in enumerate(curves):
-                y = outputs.logits[k, low:high]
+                y: NDArray[np.floating] = outputs.logits[k, low:high]
                 if k < 2 and phases[k].event_weight:
                     event = largest_ahead(outputs.logits[2, low : high + ahead], ahead)
                     y = evidence(y, event[: high - low], phases[k].event_weight)
