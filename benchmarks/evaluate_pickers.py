@@ -1,12 +1,15 @@
 """Measure pickers beside each other: a trained model, PhaseNet as published, the classical one.
 
     python benchmarks/evaluate_pickers.py [--model NAME] [--phasenet FILE] [--part test|validation]
-                                          [--no-noise] [--output FOLDER] [--card] [--small]
+                                          [--equal-noise] [--no-noise] [--output FOLDER] [--card]
+                                          [--small]
 
 The labelled traces are split by station (seed 0). Every picker's thresholds are chosen by F1
 within 0.1 s on the training and validation parts: a model of ours that was trained on them brings
 the thresholds of its folds, in which each of these stations was held out. The test part is read
-once and chooses nothing. ``--card`` writes the scores on the model's card.
+once and chooses nothing. With ``--equal-noise`` thresholds are raised from there until a picker
+makes no more picks in validation noise (Chile, 1 April 2014) than PhaseNet. ``--card`` writes the
+scores on the model's card.
 Noise is what comes before P in traces picked by hand, and two quiet continuous recordings, where
 small events may be real, so that their rates are upper bounds. PhaseNet's weights are imported
 from a file of arrays; nothing of it is kept. ``--output`` writes page, tables, and ``results.md``
@@ -17,17 +20,22 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from picker_data import FILES, _trains, folder
 
 from lithoscope.cli.evaluate import evaluation_text, save_evaluation
 from lithoscope.learning.cards import Score, read_card, write_card
 from lithoscope.learning.datasets import WaveformDataset, read_dataset
+from lithoscope.learning.metrics import TOLERANCES_S, best_threshold
 from lithoscope.learning.model_import import import_model
 from lithoscope.learning.models import CARD, find_model, list_models
 from lithoscope.learning.splits import split_by_station
+from lithoscope.pipeline.evaluated_picks import pick_dataset, pick_noise, truth
+from lithoscope.pipeline.evaluated_scores import GRID, phase_of
 from lithoscope.pipeline.evaluation import Contestant, Noise, contestant, evaluate
 from lithoscope.pipeline.progress import Silent, Terminal
 
@@ -63,6 +71,47 @@ def quiet() -> list[Noise]:
         ),
         Noise("Chile, 1 March 2014", [continuous / "chile_cx_2014" / "CX_20140301"]),
     ]
+
+
+def validation_noise() -> list[Noise]:
+    """Return a recording that no picker was trained on, as quiet as those of `quiet`."""
+    place = folder().parent / "continuous" / "chile_cx_2014" / "CX_20140401"
+    return [Noise("Chile, 1 April 2014", [place])]
+
+
+def at_equal_noise(
+    pickers: list[Contestant], validation: WaveformDataset, reference: str = "PhaseNet"
+) -> list[Contestant]:
+    """Return the pickers with thresholds that leave no more picks in noise than the reference.
+
+    Thresholds are those of best F1 on the validation traces, raised where validation noise asks
+    for it.
+    """
+    known, noise = truth(validation), validation_noise()
+    level: dict[tuple[str, str], float] = {}
+    rate: dict[tuple[str, str], np.ndarray] = {}
+    for one in pickers:
+        found = None if one.settled else pick_dataset(one.picker, validation, known).picks
+        calm, spans = pick_noise(one.picker, noise)
+        hours = (spans["last_s"] - spans["first_s"]).sum() / 3600.0
+        for phase in "PS":
+            key = one.name, phase
+            level[key] = one.thresholds[phase]
+            if found is not None:
+                labels, picks = phase_of(known.labels, phase), phase_of(found, phase)
+                level[key] = best_threshold(labels, picks, TOLERANCES_S[0], GRID)[0]
+            values = phase_of(calm[calm["in_noise"].to_numpy(bool)], phase)["probability"]
+            rate[key] = np.array([(values >= g).sum() / hours for g in GRID])
+    grid, out = np.array(GRID), []
+    for one in pickers:
+        raised = {}
+        for phase in "PS":
+            limit = np.interp(level[reference, phase], grid, rate[reference, phase])
+            fit = (grid >= level[one.name, phase] - 1e-9) & (rate[one.name, phase] <= limit + 1e-9)
+            raised[phase] = float(grid[fit].min()) if fit.any() else float(grid[-1])
+        basis = f"validation traces, then no more picks than {reference} in validation noise"
+        out.append(replace(one, thresholds=raised, settled=basis))
+    return out
 
 
 def seen_by_classical(dataset: WaveformDataset) -> int:
@@ -145,6 +194,7 @@ def main() -> None:
     default = folder().parent / "peers" / "phasenet_190703.npz"
     parser.add_argument("--phasenet", type=Path, default=default)
     parser.add_argument("--part", choices=("test", "validation"), default="test")
+    parser.add_argument("--equal-noise", action="store_true", help="thresholds by noise as well")
     parser.add_argument("--card", action="store_true", help="write the scores on the card")
     parser.add_argument("--no-noise", action="store_true", help="no continuous recordings")
     parser.add_argument("--output", type=Path)
@@ -156,8 +206,11 @@ def main() -> None:
     if options.small:
         part, validation = (d.subset(range(0, len(d), 12)) for d in (part, validation))
     with tempfile.TemporaryDirectory() as scratch:
+        pickers = contestants(options.model, options.phasenet, Path(scratch))
+        if options.equal_noise:
+            pickers = at_equal_noise(pickers, validation)
         result = evaluate(
-            contestants(options.model, options.phasenet, Path(scratch)),
+            pickers,
             part,
             validation=validation,
             noise=() if options.small or options.no_noise else quiet(),
