@@ -1,6 +1,6 @@
 """CPU time of queries on a store of 100,000 events, on SQLite and PostgreSQL.
 
-    python benchmarks/query_store.py [--events 100000] [--repeats 50] URL ...
+    python benchmarks/query_store.py [--events 100000] [--repeats 50] [--small] [URL ...]
 
 A URL is that of an empty database (``sqlite:///new.sqlite``, ``postgresql://...``). CPU time is
 that of this process and, for PostgreSQL, of the server process that answers; so a busy machine does
@@ -10,6 +10,7 @@ not change it. Random numbers are seeded; the events are spread over ten years a
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -154,16 +155,24 @@ def measure(url: str, catalog: Catalog, repeats: int) -> Iterator[tuple[str, flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("urls", nargs="+")
+    parser.add_argument("urls", nargs="*", help="default: an SQLite file that is deleted again")
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=50)
+    parser.add_argument("--small", action="store_true", help="300 events, 2 repeats")
     chosen = parser.parse_args()
+    if chosen.small:
+        chosen.events, chosen.repeats = 300, 2
     catalog = synthetic(chosen.events)
-    for url in chosen.urls:
-        print(f"\n{url.split(':')[0]}, {chosen.events} events: CPU ms\n\n| query | p50 | p95 |")
-        print("|---|---|---|")
-        for name, median, high in measure(url, catalog, chosen.repeats):
-            print(f"| {name} | {median:.1f} | {high:.1f} |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for url in chosen.urls or [f"sqlite:///{folder}/store.sqlite"]:
+            print(f"\n{url.split(':')[0]}, {chosen.events} events: CPU ms\n\n| query | p50 | p95 |")
+            print("|---|---|---|")
+            for name, median, high in measure(url, catalog, chosen.repeats):
+                print(f"| {name} | {median:.1f} | {high:.1f} |", flush=True)
+            with Store(url) as store:
+                n = store.count(EventQuery())
+            done = time.process_time()
+            print(f"{n} events counted, {chosen.events - n} differ; {done:.1f} CPU s in all")
 
 
 if __name__ == "__main__":

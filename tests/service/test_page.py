@@ -174,7 +174,7 @@ def test_the_keyboard_reaches_and_works_everything(
     over.send_keys(keys.ARROW_RIGHT, "+")
     page.wait("lithoscope.overview().map.view.x > arguments[0]", before[0])
     page.wait("lithoscope.overview().map.view.scale > arguments[0]", before[1])
-    over.send_keys("n", "n")
+    page.find(".map-panel canvas.over").send_keys("n", "n")
     page.wait("lithoscope.catalogue.selected === 'ls000001'")
     page.js("document.querySelector('.time-panel canvas').focus()")
     page.driver.switch_to.active_element.send_keys(keys.ARROW_DOWN)

@@ -129,11 +129,13 @@ async def _changes(state: State, after: int | None) -> AsyncIterator[str]:
         while True:
             if feed.snapshot.sequence < position:
                 position = 0
-            if feed.snapshot.sequence > position:
-                changes = await feed.changes(position)
+            seen = feed.snapshot.sequence
+            if seen > position:
+                # Not those that the answers of this service do not show yet.
+                changes = [one for one in await feed.changes(position) if one.sequence <= seen]
                 for change in changes:
                     yield _message(change)
-                position = changes[-1].sequence if changes else feed.snapshot.sequence
+                position = changes[-1].sequence if changes else seen
             elif not await feed.wait(position, _KEEP_ALIVE_S):
                 yield ": still here\n\n"
     except asyncio.CancelledError:
