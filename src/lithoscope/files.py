@@ -27,6 +27,16 @@ def storage_error(action: str, path: object, error: OSError) -> StorageError:
     return StorageError(f"cannot {action} {path}: {remedy}")
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed writers of `replacing` left below a folder.
+
+    Only for the one process that may write there.
+    """
+    for part in folder.rglob(".*.part"):
+        with suppress(OSError):
+            part.unlink()
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it into place when the block succeeds.

@@ -18,7 +18,7 @@ import pandas as pd
 
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import ConfigError, DataError, StationError, StorageError
-from lithoscope.files import replacing, storage_error
+from lithoscope.files import remove_leftovers, replacing, storage_error
 from lithoscope.pipeline.fetch_state import DayChannel, Journal
 from lithoscope.pipeline.progress import Reporter, Silent
 from lithoscope.pipeline.spans import Span, merged, without
@@ -121,6 +121,7 @@ def fetch(
         raise ConfigError("the end of the time to fetch is not after its start; give a later --end")
     reporter = reporter or Silent()
     with _lock(output):
+        remove_leftovers(output)
         epochs = _epochs(selection, server, output, stations)
         units = day_channels(epochs, selection, time.time_ns() if now_ns is None else now_ns)
         job = _Job(output, server, Journal(output / "fetch.jsonl"), retries)
