@@ -43,7 +43,7 @@ from synthetic_archive import SyntheticArchive, make  # noqa: E402
 
 from lithoscope.catalog import Catalog, Store  # noqa: E402
 from lithoscope.constants import NS_PER_S  # noqa: E402
-from lithoscope.pipeline import load_settings, run  # noqa: E402
+from lithoscope.pipeline import RunSettings, load_settings, run  # noqa: E402
 from lithoscope.pipeline.live.engine import watch  # noqa: E402
 from lithoscope.pipeline.live.intake import Intake, Item  # noqa: E402
 from lithoscope.pipeline.live.sources import MemorySource, SeedLinkSource  # noqa: E402
@@ -102,14 +102,18 @@ def print_latency(health: dict[str, Any]) -> None:
         )
 
 
+def recordings(options: argparse.Namespace, folder: Path) -> tuple[Path, Path, RunSettings]:
+    """Return data, stations and settings: those named, or a small synthetic network."""
+    if options.data:
+        chosen = load_settings(options.config, {"output": {"report": False, "exports": []}})
+        return options.data, options.stations, chosen
+    case = small_case(folder / "data")
+    return case.waveforms, case.stations, settings()
+
+
 def replay(options: argparse.Namespace, folder: Path) -> None:
     """Watch a replay; print the difference from a run, and latencies."""
-    if options.data:
-        data, stations = options.data, options.stations
-        chosen = load_settings(options.config, {"output": {"report": False, "exports": []}})
-    else:
-        case = small_case(folder / "data")
-        data, stations, chosen = case.waveforms, case.stations, settings()
+    data, stations, chosen = recordings(options, folder)
     output = options.output or folder
     cpu = time.process_time()
     batch = run([data], [stations], output / "run", chosen).catalog
@@ -184,12 +188,7 @@ class PacedSource(MemorySource):
 
 def latency(options: argparse.Namespace, folder: Path) -> None:
     """Feed recordings at a pace; print latencies."""
-    if options.data:
-        data, stations = options.data, options.stations
-        chosen = load_settings(options.config, {"output": {"report": False, "exports": []}})
-    else:
-        case = small_case(folder / "data")
-        data, stations, chosen = case.waveforms, case.stations, settings()
+    data, stations, chosen = recordings(options, folder)
     source = PacedSource(packets_of(data, packet_s=options.packet_s or 1.0), options.speed or 1.0)
     take = Intake.take
 

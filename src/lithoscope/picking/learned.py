@@ -159,7 +159,7 @@ class LearnedPicker(TrainedPicker):
             return out
         outputs = self._outputs(record)
         calibration = self.model.card.calibration
-        phases = (calibration.p, calibration.s)
+        weights = (calibration.p.event_weight, calibration.s.event_weight, 0.0)
         curves = (calibration.p.probability, calibration.s.probability, calibration.event)
         ahead = round(EVENT_WITHIN_S / outputs.step_s)
         # Times of the record's samples, counted in outputs.
@@ -169,12 +169,9 @@ class LearnedPicker(TrainedPicker):
             index = np.arange(begin, min(begin + _PIECE, record.n_samples))
             at = np.clip((lead_s + index / record.sampling_rate_hz) / outputs.step_s, 0, m - 1)
             low, high = int(at[0]), min(int(at[-1]) + 2, m)
-            for k, curve in enumerate(curves):
-                y: NDArray[np.floating] = outputs.logits[k, low:high]
-                if k < 2 and phases[k].event_weight:
-                    event = largest_ahead(outputs.logits[2, low : high + ahead], ahead)
-                    y = evidence(y, event[: high - low], phases[k].event_weight)
-                values = calibrated(curve, y)
+            event = largest_ahead(outputs.logits[2, low : high + ahead], ahead)[: high - low]
+            for k, (curve, weight) in enumerate(zip(curves, weights, strict=True)):
+                values = calibrated(curve, evidence(outputs.logits[k, low:high], event, weight))
                 out[k, index] = np.interp(at, np.arange(low, high), values)
         return out
 
