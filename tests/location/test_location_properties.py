@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from location_helpers import CENTRE, LAYERS, simulate
+from scipy.stats import binom
 
 from lithoscope.errors import ConfigError, DataError, StationError
 from lithoscope.location import (
@@ -18,6 +19,7 @@ from lithoscope.location import (
     RegionPrior,
     locate,
 )
+from lithoscope.location._summary import at_least
 
 EXACT = LocationSettings(model_error_floor_s=0.0, model_error_fraction=0.0)
 
@@ -90,6 +92,28 @@ def test_too_few_picks_are_reported(data):
     assert found.problems["what"].tolist() == ["ev00000"]
     assert found.problems["problem"].tolist() == ["too few picks"]
     assert len(locate(assignments[:0], picks, stations, LAYERS).events) == 0
+
+
+def test_picks_of_two_events_are_reported(data):
+    """A third of the picks moved alike, as those of another event: left out, and said so."""
+    assignments, picks, stations, _ = data
+    one = assignments[assignments["event_id"] == "ev00002"]
+    plain = locate(one, picks, stations, LAYERS, EXACT).problems
+    assert "picks contradict each other" not in plain["problem"].tolist()
+    moved = picks["pick_id"].isin(one["pick_id"][::3])
+    mixed = picks.assign(time=picks["time"].where(~moved, picks["time"] + pd.Timedelta(4, "s")))
+    found = locate(one, mixed, stations, LAYERS, EXACT).problems
+    row = found[found["problem"] == "picks contradict each other"].iloc[0]
+    assert row["what"] == "ev00002"
+    assert f"of {len(one)} left out" in row["detail"]
+
+
+def test_chance_of_many_outliers():
+    """Against the binomial distribution, and by hand for two unlike chances."""
+    assert at_least(0, np.array([0.3, 0.4])) == pytest.approx(1.0)
+    assert at_least(1, np.array([0.3, 0.4])) == pytest.approx(1 - 0.7 * 0.6)
+    assert at_least(2, np.array([0.3, 0.4])) == pytest.approx(0.12)
+    assert at_least(3, np.full(20, 0.05)) == pytest.approx(binom.sf(2, 20, 0.05), rel=1e-9)
 
 
 def test_two_stations_are_ambiguous(data):

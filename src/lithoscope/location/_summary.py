@@ -105,6 +105,14 @@ def arrivals(
     return columns, quality
 
 
+def at_least(count: int, probabilities: Array) -> float:
+    """Return the chance that ``count`` or more of independent events of these chances happen."""
+    by_number = np.ones(1)
+    for p in probabilities:
+        by_number = np.convolve(by_number, (1.0 - p, p))
+    return min(1.0, float(by_number[count:].sum()))
+
+
 def _gap(azimuths: Array) -> float:
     """Return the largest angle without a station (degrees); 360 for none or one."""
     if len(azimuths) < 2:

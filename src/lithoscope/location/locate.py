@@ -32,6 +32,8 @@ from lithoscope.traveltimes import VelocityModel
 Array = NDArray[np.float64]
 
 _NOT_CLASSIFIED = "not classified"
+# Left-out picks are reported when chance alone would leave out as many less often than this.
+_SELDOM = 0.05
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,8 @@ def _locate_one(
         "phase": np.where(event.phases == 0, "P", "S"),
         "time_ns": event.times_ns,
     }
-    return row, columns, draws, _warnings(event, answer, settings, target.box)
+    found = _warnings(event, answer, settings, target.box)
+    return row, columns, draws, found + _contradiction(event, columns["weight"])
 
 
 def _improve(problem: Problem, modes: list[Mode], answer: Any) -> list[Mode]:
@@ -238,6 +241,22 @@ def _warnings(event: EventPicks, answer: Any, settings: LocationSettings, box: A
             )
         )
     return found
+
+
+def _contradiction(event: EventPicks, weights: Array) -> list[dict]:
+    """Say when more picks were left out than their probabilities of being wrong allow."""
+    n_out = int((weights <= 0.5).sum())
+    chance = _summary.at_least(n_out, event.outliers)
+    if chance >= _SELDOM:
+        return []
+    detail = (
+        f"{n_out} of {len(weights)} left out, {event.outliers.sum():.1f} expected "
+        f"(chance {chance:.1g}); perhaps of two events, or a wrong model"
+    )
+    row = problem_row(
+        event.event_id, "picks contradict each other", detail, "located; look at the picks"
+    )
+    return [row]
 
 
 def _arrivals_table(parts: list[dict[str, Any]]) -> pd.DataFrame:
