@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import time
@@ -46,3 +47,11 @@ def die_once(shared: Path, unit: int) -> int:
 
 def fail(shared: int, unit: int) -> int:
     raise LithoscopeError(f"unit {unit} cannot be done; change it")
+
+
+def hold(shared: Path, unit: int) -> None:
+    """Lock a file of one's own as long as this process lives, and say so."""
+    with (shared / f"held-{unit}").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        (shared / f"pid-{unit}").write_text(str(os.getpid()))
+        time.sleep(600.0)

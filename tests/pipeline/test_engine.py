@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from dask_cluster import wait_for
 from engine_functions import die, die_once, fail, multiply
 
 from lithoscope.errors import ConfigError, LithoscopeError
@@ -28,6 +34,32 @@ def test_what_a_killed_worker_had_in_work_is_done_again(tmp_path: Path) -> None:
     results = list(LocalEngine(2).map(die_once, tmp_path, list(range(8))))
     assert (tmp_path / "died").exists()
     assert sorted(results) == [(n, 3 * n) for n in range(8)]
+
+
+@pytest.mark.timeout(300)
+def test_workers_end_when_their_client_alone_is_killed(tmp_path: Path) -> None:
+    """Someone who kills the command by its number must not leave its workers behind."""
+    code = (
+        "import sys; from pathlib import Path; from engine_functions import hold;"
+        "from lithoscope.pipeline.engine import LocalEngine;"
+        "list(LocalEngine(2).map(hold, Path(sys.argv[1]), [0, 1]))"
+    )
+    client = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: len(list(tmp_path.glob("pid-*"))) == 2, 200)
+        client.kill()
+        client.wait()
+        for held in tmp_path.glob("held-*"):
+            with held.open() as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX)  # free once the worker is gone
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(client.pid, signal.SIGKILL)
+        client.wait()
 
 
 def test_a_unit_that_kills_every_worker_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
