@@ -114,13 +114,15 @@ def test_a_read_of_many_tables_is_of_one_moment(store):
     stop = threading.Event()
 
     def write() -> None:
-        with Store(store.url) as mine:
-            for _ in range(3):
-                mine.write(second)
-                mine.write(first)
-        stop.set()
+        try:
+            with Store(store.url) as mine:
+                for _ in range(3):
+                    mine.write(second)
+                    mine.write(first)
+        finally:
+            stop.set()
 
-    thread = threading.Thread(target=write)
+    thread = threading.Thread(target=write, daemon=True)
     thread.start()
     n = 0
     while not stop.is_set() or n == 0:

@@ -37,10 +37,15 @@ class Cluster:
         self.scheduler = self._start(
             scheduler_words, "dask_scheduler", "--host", host, "--port", "0", "--no-dashboard"
         )
-        wait_for(self.file.exists)
-        self.address = json.loads(self.file.read_text())["address"]
-        for _ in range(n_workers):
-            self.add_worker()
+        try:
+            # The file is there before all of it is written; it ends with a bracket.
+            wait_for(lambda: self.file.exists() and self.file.read_text().rstrip().endswith("}"))
+            self.address = json.loads(self.file.read_text())["address"]
+            for _ in range(n_workers):
+                self.add_worker()
+        except BaseException:
+            self.stop()
+            raise
 
     def add_worker(self) -> None:
         """Start a worker without a guardian that would start it again."""

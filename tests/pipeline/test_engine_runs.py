@@ -62,7 +62,7 @@ def test_a_killed_worker_changes_nothing(archive, local, cluster, tmp_path: Path
         cluster.kill_worker()
 
     before: list[tuple[int, str]] = []
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     catalog = run_with(archive, output, kind="dask", scheduler=cluster.address)
     killer.join()

@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -259,7 +260,8 @@ def peer(server, tmp_path: Path):
     files = sorted(str(p) for p in folder.glob("*.mseed"))
     index = folder / "index.sqlite"
     subprocess.run([INDEXER, "-sqlite", index, *files], check=True, capture_output=True)
-    assert sqlite3.connect(index).execute("select count(*) from tsindex").fetchone()[0] >= 5
+    with closing(sqlite3.connect(index)) as database:
+        assert database.execute("select count(*) from tsindex").fetchone()[0] >= 5
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = folder / "server.ini"
@@ -269,10 +271,12 @@ def peer(server, tmp_path: Path):
         f"[logging]\npath = {folder / 'log.txt'}\nlevel = INFO\n"
     )
     process = subprocess.Popen([PEER, config], stdout=subprocess.DEVNULL, cwd=folder)
-    wait_for(lambda: answers(port))
-    yield f"http://127.0.0.1:{port}"
-    process.kill()
-    process.wait()
+    try:
+        wait_for(lambda: answers(port) or process.poll() is not None)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
 
 
 def answers(port: int) -> bool:

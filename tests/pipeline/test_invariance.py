@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -134,11 +135,14 @@ def test_killed_and_resumed(whole, excerpt, real_data, tmp_path) -> None:
         process = subprocess.Popen(
             words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        while process.poll() is None and finished(tmp_path / "run", stage) < count:
-            time.sleep(0.005)
-        assert process.poll() is None, f"the run ended before it could be killed in {stage}"
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        try:
+            while process.poll() is None and finished(tmp_path / "run", stage) < count:
+                time.sleep(0.005)
+            assert process.poll() is None, f"the run ended before it could be killed in {stage}"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     subprocess.run(words, check=True, capture_output=True)
     assert_same(whole, open_run(tmp_path / "run"))
     leftovers = [p.name for p in (tmp_path / "run" / "work").rglob(".partial*")]

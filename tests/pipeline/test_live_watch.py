@@ -251,12 +251,16 @@ def test_killed_again_and_again(case, batch, tmp_path: Path) -> None:
             process = subprocess.Popen(
                 words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
-            assert process.stdout is not None
-            line = process.stdout.readline()  # its first sign of life: a health record
-            assert '"status"' in line
-            time.sleep(float(rng.uniform(0.0, 1.0)))
-            process.send_signal(number)
-            out, err = process.communicate(timeout=300)
+            try:
+                assert process.stdout is not None
+                line = process.stdout.readline()  # its first sign of life: a health record
+                assert '"status"' in line
+                time.sleep(float(rng.uniform(0.0, 1.0)))
+                process.send_signal(number)
+                out, err = process.communicate(timeout=300)
+            finally:
+                process.kill()
+                process.communicate()
         assert process.returncode == 0, err  # SIGTERM stops cleanly
         assert '"health"' in out
         words += ["--until-idle", "5"]

@@ -64,8 +64,10 @@ def collect(
         faults=faults or FaultSettings(),
     )
     got: list[Packet] = []
-    with Replay(archive, settings) as replay:
-        client = SeedLinkClient(replay.url, start="earliest", **QUICK)
+    with (
+        Replay(archive, settings) as replay,
+        SeedLinkClient(replay.url, start="earliest", **QUICK) as client,
+    ):
         end = time.monotonic() + 60
         for packet in client:
             if packet is not None:
@@ -73,8 +75,7 @@ def collect(
             elif replay.wait(0) and got and got[-1].sequence == replay.server.ring.next - 1:
                 break
             assert time.monotonic() < end
-        client.close()
-        return got, replay.report()
+    return got, replay.report()
 
 
 def samples_of(packets: list[Packet]) -> dict[str, np.ndarray]:
@@ -203,8 +204,10 @@ def test_a_fault_does_not_change_the_others(archive):
 def test_packets_are_never_early_and_pace_is_kept(archive):
     speed = 100.0
     settings = ReplaySettings(port=0, speed=speed, wait_for_clients=1)
-    with Replay(archive, settings) as replay:
-        client = SeedLinkClient(replay.url, start="earliest", **QUICK)
+    with (
+        Replay(archive, settings) as replay,
+        SeedLinkClient(replay.url, start="earliest", **QUICK) as client,
+    ):
         packets = iter(client)
         arrivals = []
         while len(arrivals) < 6 * SECONDS:
@@ -212,7 +215,6 @@ def test_packets_are_never_early_and_pace_is_kept(archive):
                 arrivals.append((time.monotonic(), packet.endtime_ns))
         assert replay.delivered(timeout=20)
         report = replay.report()
-        client.close()
     (first, first_ns), *later = arrivals
     # What came first may itself be late; nothing after it may come before its own time.
     slack = report.late_s + 0.05
@@ -264,11 +266,11 @@ def test_other_clients_follow_a_replay_with_faults(archive, version):
             link.set_timewindow("2021-06-01T00:00:00Z")
 
         def follow() -> None:
-            link.connect()
-            for packet in link.collect():
-                seen[packet.seqnum] = packet.payload
-                if replay.wait(0) and packet.seqnum == replay.server.ring.next - 1:
-                    return
+            with link:  # it connects
+                for packet in link.collect():
+                    seen[packet.seqnum] = packet.payload
+                    if replay.wait(0) and packet.seqnum == replay.server.ring.next - 1:
+                        return
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()

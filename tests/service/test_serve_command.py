@@ -26,14 +26,17 @@ def test_it_serves_until_it_is_told_to_stop(small_run: Path) -> None:
     command = [sys.executable, "-m", "lithoscope", "serve", str(small_run), "--port", "0"]
     environment = os.environ | {"LITHOSCOPE_TOKEN": "0123456789abcdef"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
-        assert server.stdout is not None
-        line = server.stdout.readline()
-        assert "(reviews with a token)" in line
-        address = line.split(" on ")[1].split("/ ")[0]
-        assert address.startswith("http://127.0.0.1:")
-        assert get(address, "/api/summary").json()["review"] is True
-        server.send_signal(signal.SIGINT)
-        assert server.wait(300) == 0
+        try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            assert "(reviews with a token)" in line
+            address = line.split(" on ")[1].split("/ ")[0]
+            assert address.startswith("http://127.0.0.1:")
+            assert get(address, "/api/summary").json()["review"] is True
+            server.send_signal(signal.SIGINT)
+            assert server.wait(300) == 0
+        finally:
+            server.kill()
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 
 import numpy as np
 import pytest
@@ -44,6 +45,13 @@ def server(made):
         yield running
 
 
+@pytest.fixture
+def open_ones():
+    """What is closed when a test ends, however it does."""
+    with ExitStack() as stack:
+        yield stack
+
+
 @pytest.mark.parametrize("version", ["3.1", "4.0", None])
 def test_all_packets_come_as_they_were_sent(server, made, version):
     cuts, samples = made
@@ -72,7 +80,7 @@ def test_all_packets_come_as_they_were_sent(server, made, version):
 def test_only_what_was_selected(server, version, selections, codes):
     client = SeedLinkClient(server.url, selections, start="earliest", version=version, **QUICK)
     with client:
-        assert {p.code for p in take(client, 40)} == codes
+        assert {p.code for p in take(client, 20)} == codes
 
 
 @pytest.mark.parametrize("version", ["3.1", "4.0"])
@@ -112,21 +120,21 @@ def test_cut_connections_lose_nothing(made, version):
         assert client.status.last_error
 
 
-def test_a_server_that_comes_back_is_found_again(made):
+def test_a_server_that_comes_back_is_found_again(made, open_ones):
     cuts = made[0]
     with SeedLinkServer(port=0) as first:
         port = first.port
-        client = SeedLinkClient(first.url, start="earliest", **QUICK)
-        packets = iter(client)
         for cut in cuts[:3]:
             first.send(cut)
+        client = open_ones.enter_context(SeedLinkClient(first.url, start="earliest", **QUICK))
+        packets = iter(client)
         got = list(itertools.islice((p for p in packets if p is not None), 3))
     assert next(packets) is None  # gone: ticks, no error
     with SeedLinkServer(port=port) as second:
         for cut in cuts[:5]:
             second.send(cut)
         got += list(itertools.islice((p for p in packets if p is not None), 2))
-        client.close()
+        open_ones.close()
     assert [p.raw for p in got] == [c.raw for c in cuts[:5]]
 
 
@@ -170,8 +178,8 @@ def test_closing_from_another_thread_ends_the_iteration(server):
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert server.wait_for_clients(1, timeout=20)
-    client.close()
+    with client:
+        assert server.wait_for_clients(1, timeout=20)
     assert ended.wait(timeout=20)
     thread.join()
 
@@ -206,32 +214,40 @@ def test_the_newest_number_of_3_may_be_a_small_one():
 
 
 class Scripted:
-    """A server that plays a script to each connection in turn."""
+    """A server that plays a script to each connection in turn, once it has asked for data."""
 
     def __init__(
         self, *scripts: Callable[[socket.socket], None], name: str = "SeedLink v3.1 (2020.075)"
     ) -> None:
         self.name = name
         self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.settimeout(60)
         self.url = f"seedlink://127.0.0.1:{self.listener.getsockname()[1]}"
         self.commands: list[str] = []
         self.thread = threading.Thread(target=self._run, args=(scripts,), daemon=True)
         self.thread.start()
 
     def _run(self, scripts: tuple[Callable[[socket.socket], None], ...]) -> None:
-        for script in scripts:
-            connection, _ = self.listener.accept()
-            with connection:
-                for line in self._lines(connection):
-                    self.commands.append(line)
-                    if line == "HELLO":
-                        connection.sendall(f"{self.name}\r\nSomebody\r\n".encode())
-                    elif line == "END":
-                        script(connection)
-                        break
-                    else:
-                        connection.sendall(b"OK\r\n")
-        self.listener.close()
+        left = list(scripts)
+        with self.listener:
+            while left:
+                try:
+                    connection, _ = self.listener.accept()
+                except OSError:  # nobody came for the rest
+                    return
+                with connection, suppress(OSError):  # clients leave when they like
+                    self._talk(connection, left)
+
+    def _talk(self, connection: socket.socket, left: list[Callable[[socket.socket], None]]) -> None:
+        for line in self._lines(connection):
+            self.commands.append(line)
+            if line == "HELLO":
+                connection.sendall(f"{self.name}\r\nSomebody\r\n".encode())
+            elif line == "END":
+                left.pop(0)(connection)
+                return
+            else:
+                connection.sendall(b"OK\r\n")
 
     @staticmethod
     def _lines(connection: socket.socket) -> Iterator[str]:
@@ -290,7 +306,7 @@ def test_a_silent_connection_is_asked_then_left(made):
     with SeedLinkClient(scripted.url, timeout_s=0.3, **QUICK) as client:
         assert len(take(client, 1)) == 1
         assert asked.is_set()
-        assert "nothing heard for 0.3 s" in client.status.problems[0]
+        assert any("nothing heard for 0.3 s" in text for text in client.status.problems)
 
 
 @pytest.mark.parametrize("selection", ["CCC", "CI_CCC:HZ", "CI_C CC", "CI_CCC:HH$", ""])

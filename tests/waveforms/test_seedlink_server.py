@@ -112,6 +112,15 @@ class Talk:
             return True
 
 
+def refused(server: SeedLinkServer) -> bool:
+    """Connect to a server that is full; it may end that so early that connecting fails."""
+    try:
+        with Talk(server) as talk:
+            return talk.ended()
+    except ConnectionError:
+        return True
+
+
 @pytest.fixture(scope="module")
 def cuts():
     return network()[0]
@@ -441,11 +450,11 @@ def test_limits_on_connections_lines_and_errors(server, cuts):
         talk.say(*["NONSENSE"] * 20)
         assert [talk.line() for _ in range(10)] == ["ERROR"] * 10
         assert talk.ended()
-    limits = ServerLimits(max_clients=1, first_command_s=0.2)
+    limits = ServerLimits(max_clients=1)
     with SeedLinkServer(port=0, limits=limits) as small, Talk(small) as one:
         assert one.ask("HELLO").startswith("SeedLink")
-        with Talk(small) as two:
-            assert two.ended()
+        assert refused(small)
+    limits = ServerLimits(first_command_s=0.2)
     with SeedLinkServer(port=0, limits=limits) as small, Talk(small) as silent:
         assert silent.ended()
 
@@ -456,12 +465,12 @@ def test_limits_on_connections_lines_and_errors(server, cuts):
 @given(data=st.lists(st.one_of(COMMANDS, st.binary(max_size=80)), max_size=8))
 @example(data=[b"\x0b", b"INFO"])
 def test_no_bytes_of_a_client_harm_the_server(server, data):
-    with Talk(server) as talk:
+    with Talk(server) as talk, suppress(ConnectionError):
         talk.socket.sendall(b"\r\n".join(data) + b"\r\n")
-        talk.socket.shutdown(socket.SHUT_WR)
-        with suppress(ConnectionError):
-            while talk.socket.recv(65536):
-                pass
+        with suppress(OSError):  # it may have ended by now
+            talk.socket.shutdown(socket.SHUT_WR)
+        while talk.socket.recv(65536):
+            pass
     with Talk(server) as talk:
         assert talk.ask("HELLO").startswith("SeedLink v4.0")
     assert not server.failures
