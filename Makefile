@@ -23,7 +23,7 @@ demo: $(VENV)/.core
 
 test: $(VENV)/.test
 	$(MAKE) --no-print-directory -j 2 lint compiled
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		--cov --cov-report=term:skip-covered
 
 # Compile the numerical loops once, before test processes would each do it at the same time.

@@ -34,15 +34,14 @@ def real_data():
     return find
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module on one process, so that what they share is made once.
+# The files that take longest begin first, so that no process is left alone with one at the end.
+LONGEST = ("test_real_catalogues.py", "test_invariance.py", "test_live_watch.py", "test_page.py")
 
-    Tests that name a group of their own are the long ones: they begin first, so that no process
-    is left alone with them at the end.
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; `--dist loadfile` keeps a file on one process.
+
+    So what the tests of a file share (a run, a browser, a cluster) is made once.
     """
-    grouped = [item for item in items if item.get_closest_marker("xdist_group")]
-    others = [item for item in items if not item.get_closest_marker("xdist_group")]
-    for item in others:
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items[:] = grouped + others
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONGEST)))

@@ -21,7 +21,7 @@ from lithoscope.catalog import Catalog
 from lithoscope.pipeline import open_run
 from lithoscope.pipeline.pickers import PickingSettings, make_picker
 
-pytestmark = [pytest.mark.data, pytest.mark.xdist_group("iceland")]
+pytestmark = pytest.mark.data
 
 
 def assert_same(a: Catalog, b: Catalog, *, after: pd.Timestamp | None = None) -> None:

@@ -35,7 +35,6 @@ def memory_gb(leader: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**30
 
 
-@pytest.mark.xdist_group("others")
 def test_ridgecrest_against_scsn(real_data, tmp_path) -> None:
     folder = real_data("continuous/ridgecrest_2019")
     started, peak_gb = time.monotonic(), 0.0
@@ -71,7 +70,6 @@ def test_ridgecrest_against_scsn(real_data, tmp_path) -> None:
     assert 0.1 < peak_gb < 2.0
 
 
-@pytest.mark.xdist_group("iceland")
 def test_iceland_swarm_against_quakemigrate(real_run, real_data) -> None:
     catalog = real_run("iceland").result.catalog
     reference = read_reference(
@@ -81,7 +79,6 @@ def test_iceland_swarm_against_quakemigrate(real_run, real_data) -> None:
     assert len(found.matched) >= 22
 
 
-@pytest.mark.xdist_group("others")
 def test_aegean_main_event_from_vertical_components(real_run) -> None:
     catalog = real_run("aegean").result.catalog
     near = catalog.events[
@@ -105,7 +102,6 @@ def test_aegean_main_event_from_vertical_components(real_run) -> None:
     assert not burst["pick_id"].isin(catalog.arrivals["pick_id"]).any()
 
 
-@pytest.mark.xdist_group("others")
 @pytest.mark.parametrize("off_s", [3.0, 129.0])
 def test_aegean_location_withstands_a_wrong_pick_at_tyrn(real_run, off_s: float) -> None:
     result = real_run("aegean").result
@@ -133,7 +129,6 @@ def test_aegean_location_withstands_a_wrong_pick_at_tyrn(real_run, off_s: float)
     assert weight.iloc[0] < 0.05
 
 
-@pytest.mark.xdist_group("others")
 def test_le_teil_from_vertical_components(real_run) -> None:
     catalog = real_run("le_teil").result.catalog
     assert len(catalog.events) == 1
@@ -142,7 +137,6 @@ def test_le_teil_from_vertical_components(real_run) -> None:
     assert offset < 5.0
 
 
-@pytest.mark.xdist_group("others")
 def test_le_teil_with_the_displacement_map_as_prior(real_run, real_data, tmp_path) -> None:
     without = real_run("le_teil").result.catalog.events.iloc[0]
     folder = real_data(CASES["le_teil"].folder)
