@@ -26,6 +26,10 @@ def multiply(shared: int, unit: int) -> tuple[int, str]:
     return shared * unit, os.environ.get("OMP_NUM_THREADS", "")
 
 
+def name_process(shared: int, unit: int) -> tuple[int, int]:
+    return unit, os.getpid()
+
+
 def counted(shared: Counted, unit: int) -> tuple[int, int]:
     time.sleep(0.02)
     return shared.factor * unit, os.getpid()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
+import tempfile
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Protocol
 
 from lithoscope.errors import ConfigError, LithoscopeError
@@ -25,7 +28,6 @@ _THREAD_VARIABLES = (
 MOST_DEATHS = 3
 
 Function = Callable[[Any, Any], Any]
-_shared: Any = None
 
 
 class Engine(Protocol):
@@ -78,13 +80,16 @@ def make_engine(kind: str, workers: int, scheduler: str = "") -> Engine:
 class LocalEngine:
     """Map a function over units, in order of completion, on ``workers`` processes.
 
-    The function receives what is shared by all units (sent once to each process) and the unit.
-    One worker means this process itself. Results do not depend on the number of workers, because
-    a unit sees nothing of the others. What a killed process had in work is done again by another.
+    The function receives what is shared by all units (loaded once by each process) and the unit.
+    One worker means this process itself. Processes start with the first units and live until
+    `close`, so that later calls of `map` find them ready. Results do not depend on the number of
+    workers, because a unit sees nothing of the others. What a killed process had in work is done
+    again by another.
     """
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
 
     def map(
         self, function: Function, shared: Any, units: Sequence[Any]
@@ -103,27 +108,24 @@ class LocalEngine:
             return
         left = deque(enumerate(units))
         deaths: Counter[int] = Counter()
-        while left:
-            lost = yield from self._until_a_death(function, shared, left)
-            deaths.update(number for number, _ in lost)
-            if lost and max(deaths.values()) >= MOST_DEATHS:
-                raise LithoscopeError(
-                    f"a worker process was killed {MOST_DEATHS} times at the same work (out of "
-                    "memory?); run again with fewer workers: finished work is kept"
-                )
-            left.extendleft(reversed(lost))
+        with tempfile.NamedTemporaryFile(prefix="lithoscope-units-") as common:
+            pickle.dump((function, shared), common)
+            common.flush()
+            while left:
+                lost = yield from self._until_a_death(common.name, left)
+                deaths.update(number for number, _ in lost)
+                if lost and max(deaths.values()) >= MOST_DEATHS:
+                    raise LithoscopeError(
+                        f"a worker process was killed {MOST_DEATHS} times at the same work (out of "
+                        "memory?); run again with fewer workers: finished work is kept"
+                    )
+                left.extendleft(reversed(lost))
 
     def apart(self, function: Function, shared: Any, unit: Any) -> Any:
         """Return ``function(shared, unit)``, called in a new process that ends with it."""
-        context = multiprocessing.get_context("spawn")
-        with (
-            _one_thread_each(),
-            ProcessPoolExecutor(
-                1, mp_context=context, initializer=_receive, initargs=(shared,)
-            ) as pool,
-        ):
+        with _one_thread_each(), _processes(1) as pool:
             try:
-                return pool.submit(_call, function, unit).result()
+                return pool.submit(function, shared, unit).result()
             except BrokenProcessPool:
                 raise LithoscopeError(
                     "a worker process was killed (out of memory?); a worker needs more memory than "
@@ -131,44 +133,57 @@ class LocalEngine:
                 ) from None
 
     def close(self) -> None:
-        """Nothing stays open between two calls of `map`."""
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
 
     def _until_a_death(
-        self, function: Function, shared: Any, left: deque[tuple[int, Any]]
+        self, common: str, left: deque[tuple[int, Any]]
     ) -> Generator[tuple[Any, Any], None, list[tuple[int, Any]]]:
         """Take units from ``left``; return those that were in work when a process was killed."""
-        context = multiprocessing.get_context("spawn")
         pending: dict[Future[Any], tuple[int, Any]] = {}
-        with (
-            _one_thread_each(),
-            ProcessPoolExecutor(
-                min(self.workers, len(left)),
-                mp_context=context,
-                initializer=_receive,
-                initargs=(shared,),
-            ) as pool,
-        ):
-            try:
-                while left or pending:
-                    # Few units in flight keep the results of a large run out of memory.
-                    while left and len(pending) < 2 * self.workers:
-                        pending[pool.submit(_call, function, left[0][1])] = left[0]
-                        left.popleft()
-                    done, _ = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        result = future.result()
-                        yield pending.pop(future)[1], result
-            except BrokenProcessPool:
-                pass
-            finally:
-                for future in pending:
-                    future.cancel()
+        pool = self._pool = self._pool or _processes(self.workers)
+        try:
+            while left or pending:
+                # Few units in flight keep the results of a large run out of memory.
+                while left and len(pending) < 2 * self.workers:
+                    with _one_thread_each():  # processes start when there is work for them
+                        future = pool.submit(_call, common, left[0][1])
+                    pending[future] = left.popleft()
+                done, _ = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    result = future.result()
+                    yield pending.pop(future)[1], result
+        except BrokenProcessPool:
+            self.close()
+        finally:
+            for future in pending:
+                future.cancel()
+            # What could not be cancelled must not outlive what it shares.
+            wait(pending)
         return list(pending.values())
 
 
-def _receive(shared: Any) -> None:
-    global _shared
-    _shared = shared
+def _processes(n: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(n, mp_context=context, initializer=_watch_parent)
+
+
+def _call(common: str, unit: Any) -> Any:
+    """Do a unit of the work that lies in a file, which each process loads once."""
+    function, shared = _load(common)
+    return function(shared, unit)
+
+
+@lru_cache(maxsize=1)
+def _load(common: str) -> tuple[Function, Any]:
+    with open(common, "rb") as file:
+        loaded: tuple[Function, Any] = pickle.load(file)
+    return loaded
+
+
+def _watch_parent() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -178,10 +193,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _call(function: Function, unit: Any) -> Any:
-    return function(_shared, unit)
 
 
 @contextmanager

@@ -145,10 +145,14 @@ def _stages(
     located = max(math.ceil(n_events / LOCATED_A_UNIT), 1)
     sized = max(math.ceil(n_events / MEASURED_A_UNIT), 1)
     rows: list[dict[str, Any]] = []
+    # With one worker, or one unit, the leading process does the work and starts no other.
+    spread = [name for name, n in (("pick", n_units), ("magnitude", sized)) if n > 1]
+    starting = spread[0] if spread and parallel > 1 else ""
 
     def add(name: str, n: int, once_s: float, work_s: float, basis: str) -> None:
         """Add a stage: ``once_s`` in each process that takes part, ``work_s`` in all."""
         taking_part = min(parallel, n) if n > 1 else 1
+        once_s += m.loading_s if name == starting else 0.0
         rows.append(
             {
                 "stage": name,
@@ -159,13 +163,11 @@ def _stages(
             }
         )
 
-    # With one worker, or one unit, the leading process does the work and starts no other.
-    loading = m.loading_s if parallel > 1 else 0.0
     add("start and headers", 1, m.loading_s + index_s, 0.0, "measured")
     add(
         "pick",
         n_units,
-        m.picker_s + (loading if n_units > 1 else 0.0),
+        m.picker_s,
         m.s_an_hour * hours,
         f"{m.s_an_hour:.3f} CPU s a station-hour",
     )
@@ -174,11 +176,11 @@ def _stages(
     add(
         "locate",
         located,
-        m.locate_once_s + (loading if located > 1 else 0.0),
+        m.locate_once_s,
         m.locate_s * factor,
         each,
     )
-    add("magnitude", sized, loading if sized > 1 else 0.0, m.magnitude_s * factor, each)
+    add("magnitude", sized, 0.0, m.magnitude_s * factor, each)
     add("store, exports, report", 1, m.publish_s, 0.0, "measured on the windows")
     return pd.DataFrame(rows), n_events
 

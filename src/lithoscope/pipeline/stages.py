@@ -45,7 +45,7 @@ BLOCK_NS = 3 * 3600 * NS_PER_S
 # Candidates are located and measured in groups: small enough to lose little work in a kill, large
 # enough to pay for what each group needs (travel-time tables to locate, files to measure).
 LOCATED_A_UNIT = 500
-MEASURED_A_UNIT = 50
+MEASURED_A_UNIT = 20
 # An earlier event this long before can still disturb an amplitude.
 OVERLAP = pd.Timedelta(seconds=300)
 
