@@ -14,7 +14,7 @@ from obspy.io.quakeml.core import _validate
 from random_catalogs import example_catalog
 
 from lithoscope.catalog import Catalog, export, read_catalog
-from lithoscope.catalog.quakeml_write import resource_id
+from lithoscope.catalog.quakeml_text import resource_id
 from lithoscope.errors import DataError, StorageError
 
 ID_PATTERN = (  # QuakeML-BED-1.2.xsd, ResourceIdentifier

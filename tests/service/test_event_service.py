@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from service_run import START, get, make_catalog, serving
 
-from lithoscope.catalog import Catalog, Store
+from lithoscope.catalog import Catalog, EventQuery, Store
 from lithoscope.schema import EVENTS
 from lithoscope.service.fdsn_event import SERVICE, selection_of
 from lithoscope.service.settings import Limits, ServiceSettings
@@ -175,7 +175,7 @@ def test_a_long_answer_in_pieces_equals_the_short_ones(tmp_path: Path) -> None:
         assert get(url, f"{QUERY}?orderby=time-asc", headers={"Accept-Encoding": ""}).text == whole
 
 
-def test_selection_equals_a_plain_loop_over_random_events() -> None:
+def test_selection_equals_a_plain_loop_over_random_events(tmp_path: Path) -> None:
     generator = np.random.default_rng(3)
     n = 400
     frame = EVENTS.table(
@@ -189,8 +189,10 @@ def test_selection_equals_a_plain_loop_over_random_events() -> None:
             **{c: 0.1 for c in ("time_sigma_s", "east_sigma_km", "north_sigma_km")},
             **{"depth_sigma_km": 0.1, "n_p": 3, "n_s": 3},
         }
-    ).assign(version=1, updated=START, evaluation_mode="automatic", evaluation_status="preliminary")
-    events = Snapshot(frame, 1)
+    )
+    with Store(tmp_path / "random.sqlite") as store:
+        store.write(Catalog(events=frame))
+        events = Snapshot.of(store.event_columns(EventQuery()), 1)
     defaults = {p.name: p.default for p in SERVICE.parameters}
     for _ in range(40):
         west, east = generator.uniform(-180, 180, 2)
@@ -204,10 +206,10 @@ def test_selection_equals_a_plain_loop_over_random_events() -> None:
             **{"maxlatitude": high, "longitude": centre[0], "latitude": centre[1]},
             **{"maxradius": radius, "minmagnitude": least, "orderby": "time-asc"},
         }
-        found = [events.event_ids[row] for row in selection_of(values).rows(events)]
+        found = events.event_ids(selection_of(values).rows(events))
         expected = [
             e.event_id
-            for e in events.frame.itertuples()
+            for e in frame.sort_values(["time", "event_id"]).itertuples()
             if (west <= e.longitude <= east if west <= east else not east < e.longitude < west)
             and low <= e.latitude <= high
             and e.magnitude >= least

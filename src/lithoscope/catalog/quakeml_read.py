@@ -14,7 +14,7 @@ import obspy
 import pandas as pd
 from obspy.core.event import Event, Origin, Pick
 
-from lithoscope.catalog.quakeml_write import COMMENT_MARK, KM_PER_DEGREE, resource_id
+from lithoscope.catalog.quakeml_text import COMMENT_MARK, KM_PER_DEGREE, resource_id
 from lithoscope.catalog.tables import SCHEMAS, Catalog
 from lithoscope.errors import DataError
 from lithoscope.files import storage_error

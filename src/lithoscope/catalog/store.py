@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from lithoscope.catalog.store_add import add_rows, forget_picks
 from lithoscope.catalog.store_database import Database
-from lithoscope.catalog.store_read import Reader
+from lithoscope.catalog.store_plain import PlainReader
 from lithoscope.catalog.store_replace import replace
 from lithoscope.catalog.store_versions import (
     Action,
@@ -35,7 +35,7 @@ from lithoscope.errors import DataError, StorageError
 _AUTOMATIC = Judged()
 
 
-class Store(Reader):
+class Store(PlainReader):
     """A catalogue in a database.
 
     Threads may share a store; processes may not, but each may have its own on the same database.

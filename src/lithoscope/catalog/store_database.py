@@ -205,6 +205,16 @@ class Database:
         if found < SCHEMA_VERSION:
             upgrade(connection, found)
         self._add_columns(connection)
+        self._add_indices(connection)
+
+    def _add_indices(self, connection: sa.Connection) -> None:
+        """Add indices that later releases have: older ones are faster for them, no less right."""
+        inspector = sa.inspect(connection)
+        for table in self.layout.metadata.tables.values():
+            present = {index["name"] for index in inspector.get_indexes(table.name)}
+            for index in table.indexes:
+                if index.name not in present:
+                    index.create(connection)
 
     def _add_columns(self, connection: sa.Connection) -> None:
         """Add columns that the schema has gained; rows of before have NULL there."""

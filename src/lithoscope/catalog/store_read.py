@@ -47,6 +47,8 @@ _VERSION_COLUMNS = (
     "note",
 )
 _KINDS = {c.name: c.kind for c in SCHEMAS["events"].columns}
+#: Kinds of the columns of EVENTS and of those that say which version is shown.
+EVENT_KINDS = _KINDS | {name.removesuffix("_ns"): kind for name, kind in _STATE_KINDS.items()}
 
 
 class Reader:
@@ -136,8 +138,16 @@ class Reader:
         unknown = [name for name in wanted if name not in known]
         if unknown:
             raise DataError(f"events have no column '{unknown[0]}'; they have {', '.join(known)}")
-        kinds = _KINDS | {n.removesuffix("_ns"): k for n, k in _STATE_KINDS.items()}
-        stored = [stored_name(name, kinds[name]) for name in wanted]
+        stored = [stored_name(name, EVENT_KINDS[name]) for name in wanted]
+        values = self._select_events(query, stored)
+        out = {
+            name: from_stored(values.get(where, ()), EVENT_KINDS[name])
+            for name, where in zip(wanted, stored, strict=True)
+        }
+        return pd.DataFrame(out)
+
+    def _select_events(self, query: EventQuery, stored: Sequence[str]) -> dict[str, Sequence[Any]]:
+        """Return the stored columns of the events that match; empty if none does."""
         c = self.layout.events.c
         select = sa.select(*(c[name] for name in stored)).where(*conditions(query, c))
         select = select.order_by(*order(query, c)).limit(query.limit)
@@ -146,13 +156,7 @@ class Reader:
             if query.limit is None:
                 select = select.limit(2**62)  # SQLite knows OFFSET after LIMIT only
         with self._reading() as connection:
-            rows = connection.execute(select).fetchall()
-        values = transposed(rows, stored)
-        out = {
-            name: from_stored(values.get(where, ()), kinds[name])
-            for name, where in zip(wanted, stored, strict=True)
-        }
-        return pd.DataFrame(out)
+            return transposed(connection.execute(select).fetchall(), stored)
 
     def count(self, query: EventQuery) -> int:
         """Return how many events match, limit and offset aside."""
@@ -169,11 +173,13 @@ class Reader:
         manual solution, the latest automatic one.
         """
         with self._reading() as connection:
-            versions = self._versions(connection)
-            tables = versions.shown(list(dict.fromkeys(event_ids)))
-            tables["stations"] = self._stations(connection, tables)
-            states = self._states(connection, list(tables["events"]["event_id"]))
-            return Catalog(**tables, evaluation=self._evaluation(connection, states))
+            return self._catalog(connection, event_ids)
+
+    def _catalog(self, connection: sa.Connection, event_ids: Sequence[str]) -> Catalog:
+        tables = self._versions(connection).shown(list(dict.fromkeys(event_ids)))
+        tables["stations"] = self._stations(connection, tables)
+        states = self._states(connection, list(tables["events"]["event_id"]))
+        return Catalog(**tables, evaluation=self._evaluation(connection, states))
 
     def event(self, event_id: str, version: int | None = None) -> Catalog:
         """Return one event: its preferred solution, or that of a version.

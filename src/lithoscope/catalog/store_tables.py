@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from lithoscope.catalog.tables import SCHEMAS
 from lithoscope.schema import Schema
@@ -132,6 +133,8 @@ class Layout:
         sa.Index("events_by_update", events.updated_ns)
         sa.Index("arrivals_by_event", parts["arrivals"].c.event_id)
         sa.Index("arrivals_by_pick", parts["arrivals"].c.pick_id)
+        sa.Index("arrivals_by_station", parts["arrivals"].c.station, parts["arrivals"].c.time_ns)
+        sa.Index("magnitudes_by_station", parts["station_magnitudes"].c.station)
         sa.Index("magnitudes_by_event", parts["station_magnitudes"].c.event_id)
         sa.Index("picks_by_id", parts["picks"].c.pick_id)
         sa.Index("picks_by_station", parts["picks"].c.station, parts["picks"].c.time_ns)
@@ -177,17 +180,26 @@ def from_columns(columns: Mapping[str, Sequence[Any]], schema: Schema) -> pd.Dat
     return schema.check(pd.DataFrame(out))
 
 
+def array_of(values: Sequence[Any], kind: str) -> NDArray[Any]:
+    """Return stored values as an array; NULL becomes NaN, NaT as an integer, "", 0 or False."""
+    if kind == "float":
+        return np.array(values, float)
+    if kind == "text":
+        found = np.empty(len(values), object)
+        found[:] = ["" if v is None else v for v in values]
+        return found
+    if kind == "time":
+        return np.array([_NAT if v is None else v for v in values], np.int64)
+    dtype: Any = np.int64 if kind == "integer" else np.bool_
+    return np.array([0 if v is None else v for v in values], dtype)
+
+
 def from_stored(values: Sequence[Any], kind: str) -> pd.Series:
     """Return stored values as a column; NULL becomes NaN, NaT, "", 0 or False by kind."""
+    array = array_of(values, kind)
     if kind == "time":
-        whole = np.array([_NAT if v is None else v for v in values], "int64")
-        return pd.Series(pd.to_datetime(whole.view("M8[ns]"), utc=True))
-    if kind == "float":
-        return pd.Series(np.array(values, float))
-    if kind == "text":
-        return pd.Series(list(values), dtype="str").fillna("")
-    dtype: Any = "int64" if kind == "integer" else "bool"
-    return pd.Series([0 if v is None else v for v in values], dtype=dtype)
+        return pd.Series(pd.to_datetime(array.view("M8[ns]"), utc=True))
+    return pd.Series(array, dtype="str") if kind == "text" else pd.Series(array)
 
 
 def transposed(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> dict[str, Sequence[Any]]:

@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lithoscope import __version__
+from lithoscope.catalog.plain import ShownEvent
 from lithoscope.service.errors import PROBLEMS, too_much
-from lithoscope.service.events import detail, draws, versions
-from lithoscope.service.features import json_value
+from lithoscope.service.events import draws, versions
+from lithoscope.service.features import json_row
 from lithoscope.service.models import (
     EventColumns,
     EventDetail,
@@ -27,7 +28,8 @@ from lithoscope.service.models import (
 from lithoscope.service.replies import JSON, accepts_gzip, packed, reply
 from lithoscope.service.sections import section
 from lithoscope.service.selection import Selection
-from lithoscope.service.snapshot import COMPACT, Snapshot
+from lithoscope.service.snapshot import Snapshot
+from lithoscope.service.solutions import COMPACT
 from lithoscope.service.state import State
 from lithoscope.service.times import iso, now_ns, parse_time
 
@@ -136,8 +138,8 @@ def _full(events: Snapshot, rows: NDArray[np.intp], n_matched: int) -> bytes:
     answer = {
         "sequence": events.sequence,
         "n_matched": n_matched,
-        "columns": list(events.frame.columns),
-        "rows": [[json_value(v) for v in row] for row in events.records(rows)],
+        "columns": [name.removesuffix("_ns") for name in ShownEvent._fields],
+        "rows": [list(json_row(row).values()) for row in events.records(rows)],
     }
     return json.dumps(answer, allow_nan=False).encode()
 
@@ -205,11 +207,9 @@ async def get_event(request: Request, event_id: str) -> Response:
     key = _key(state, "detail", event_id)
     body = state.answers.get(key)
     if body is None:
-        bundle = await request.app.state.bundles.get(event_id)
-        if bundle is None or event_id not in state.feed.snapshot.position:
+        body = await request.app.state.details.get(event_id)
+        if body is None:
             raise HTTPException(404, "no such event")
-        answer = await state.workers.run(detail, state, event_id, bundle)
-        body = json.dumps(answer, allow_nan=False).encode()
         state.answers.put(key, body)
     return await reply(state.workers, request, body, JSON)
 
@@ -243,7 +243,7 @@ async def get_section(
     )
 
 
-def _key(state: State, what: str, event_id: str) -> tuple[str, str, int, int]:
+def _key(state: State, what: str, event_id: str) -> tuple[str, tuple[int, int]]:
     """Return what an answer about an event is kept under: another version is another answer.
 
     Raises
@@ -251,11 +251,10 @@ def _key(state: State, what: str, event_id: str) -> tuple[str, str, int, int]:
     HTTPException
         404 if there is no such event.
     """
-    events = state.feed.snapshot
-    row = events.position.get(event_id)
-    if row is None:
+    key = state.feed.snapshot.key(event_id)
+    if key is None:
         raise HTTPException(404, "no such event")
-    return (what, event_id, int(events.versions[row]), int(events.updated_ns[row]))
+    return what, key
 
 
 async def _of_event(

@@ -46,7 +46,7 @@ def _health(state: State) -> dict[str, Any]:
         }
         for name, stage in dict(report.get("stages", {})).items()
     ]
-    problems = state.view.table("problems")
+    n_problems, problems = state.view.problems(_MOST_PROBLEMS)
     return {
         "status": "ok" if feed.failing_since_ns is None else "degraded",
         "live": state.source.live,
@@ -59,8 +59,8 @@ def _health(state: State) -> dict[str, Any]:
         "stages": stages,
         "sources": list(report.get("sources", [])),
         "stations": state.sites.states(),
-        "n_problems": len(problems),
-        "problems": json_rows(problems[list(_PROBLEM)].head(_MOST_PROBLEMS)),
+        "n_problems": n_problems,
+        "problems": json_rows(problems[list(_PROBLEM)]),
     }
 
 

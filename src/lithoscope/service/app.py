@@ -19,7 +19,7 @@ from lithoscope.service import api_events, api_live, api_review, api_stations, f
 from lithoscope.service.auth import Tokens
 from lithoscope.service.batches import Batches
 from lithoscope.service.errors import add_handlers
-from lithoscope.service.events import bundles
+from lithoscope.service.events import details
 from lithoscope.service.guard import Guard
 from lithoscope.service.settings import ServiceSettings
 from lithoscope.service.state import make_state
@@ -67,7 +67,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     app.state.lithoscope = state
     app.state.tokens = Tokens(settings)
-    app.state.bundles = Batches(state.workers, partial(bundles, state.view))
+    app.state.details = Batches(state.workers, partial(details, state))
     app.state.quakeml = Batches(state.workers, state.texts.load)
     state.recordings.start()
     add_handlers(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,10 @@ import pandas as pd
 from fastapi import HTTPException
 
 from lithoscope.catalog import Catalog
+from lithoscope.catalog.plain import Solution
 from lithoscope.geo import LocalProjection
-from lithoscope.service.features import json_rows, json_value
+from lithoscope.service.features import json_row, json_rows
 from lithoscope.service.state import State
-from lithoscope.service.view import StoreView
 
 _VERSION = (
     "version",
@@ -30,8 +31,6 @@ _VERSION = (
 )
 _OF_PICK = ("time_sigma_s", "probability", "polarity", "model")
 _PLACE = ("station", "longitude", "latitude", "elevation_m")
-#: Arrivals and station magnitudes of an event.
-Bundle = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 _AUDIT = ("event_id", "made_at", "user", "action", "detail")
 
 
@@ -49,32 +48,29 @@ def catalog_of(state: State, event_id: str) -> Catalog:
     return catalog
 
 
-def bundles(view: StoreView, event_ids: list[str]) -> dict[str, Bundle]:
-    """Return what belongs to each of some events, read together."""
-    catalog = view.catalog(event_ids)
-    picks = {row["pick_id"]: row for row in json_rows(catalog.picks)}
-    found: dict[str, Bundle] = {name: ([], []) for name in catalog.events["event_id"]}
-    for row in json_rows(catalog.arrivals):
-        pick = picks.get(row["pick_id"], {})
-        row |= {name: pick.get(name) for name in _OF_PICK}
-        found[row["event_id"]][0].append(row)
-    for row in json_rows(catalog.station_magnitudes):
-        found[row["event_id"]][1].append(row)
-    return found
+def details(state: State, event_ids: list[str]) -> dict[str, bytes]:
+    """Return the whole answers about some events, read together."""
+    return {
+        name: json.dumps(_detail(state, name, solution), allow_nan=False).encode()
+        for name, solution in state.view.solutions(event_ids).items()
+    }
 
 
-def detail(state: State, event_id: str, bundle: Bundle) -> dict[str, Any]:
+def _detail(state: State, event_id: str, solution: Solution) -> dict[str, Any]:
     """Return the event with arrivals, station magnitudes, stations, versions and audit."""
-    events = state.feed.snapshot
-    (record,) = events.records(np.array([events.position[event_id]]))
-    arrivals, magnitudes = bundle
-    arrivals = sorted(arrivals, key=lambda row: (row["distance_km"] or 0.0, row["time"] or ""))
+    picks = {pick.pick_id: json_row(pick) for pick in solution.picks}
+    arrivals = [json_row(arrival) for arrival in solution.arrivals or ()]
+    for row in arrivals:
+        pick = picks.get(row["pick_id"], {})
+        row |= {column: pick.get(column) for column in _OF_PICK}
+    arrivals.sort(key=lambda row: (row["distance_km"] or 0.0, row["time"] or ""))
+    magnitudes = [json_row(row) for row in solution.magnitudes]
     named = {row["station"] for row in (*arrivals, *magnitudes)}
     places = [row for row in state.sites.states() if row["station"] in named]
     stations = [{name: row[name] for name in _PLACE} for row in places]
-    event = {name: json_value(value) for name, value in record._asdict().items()}
+    event = json_row(solution.event)
     event["made_at"] = event.pop("updated")
-    first_only = record.version == 1
+    first_only = event["version"] == 1
     history = [_first(event)] if first_only else _versions(state, event_id)
     event["author"] = history[-1]["author"]
     return {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lithoscope.catalog.quakeml_text import Parts
 from lithoscope.catalog.quakeml_write import QUAKEML_HEAD, QUAKEML_TAIL
 from lithoscope.service.fdsn import (
     NODATA,
@@ -19,8 +18,7 @@ from lithoscope.service.fdsn import (
     Service,
     check_order,
 )
-from lithoscope.service.features import feature
-from lithoscope.service.quakeml import Parts, event_name
+from lithoscope.service.quakeml import event_name
 from lithoscope.service.replies import chunked
 from lithoscope.service.selection import ORDERS, Selection
 from lithoscope.service.snapshot import Snapshot
@@ -168,7 +166,10 @@ async def _text(
         "#EventID|Time|Latitude|Longitude|Depth/km|Author|Catalog|Contributor|ContributorID|"
         "MagType|Magnitude|MagAuthor|EventLocationName|EventType\n"
     )
-    make = partial(state.lines.of, events)
+
+    def make(part: NDArray[np.intp]) -> str:
+        return events.lines(part, state.settings.catalog, state.settings.contributor)
+
     media = "text/plain; charset=utf-8"
     return await chunked(
         state.workers, request, head, rows, make, "", media=media, size=5000, at_once=400
@@ -181,8 +182,7 @@ async def _geojson(
     first = int(rows[0])
 
     def make(part: NDArray[np.intp]) -> str:
-        records = events.records(part)
-        text = ",".join(json.dumps(feature(event), allow_nan=False) for event in records)
+        text = state.features.of(events, part)
         return text if int(part[0]) == first else "," + text
 
     head, media = '{"type":"FeatureCollection","features":[', "application/geo+json"

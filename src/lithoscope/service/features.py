@@ -10,6 +10,8 @@ import pandas as pd
 
 from lithoscope.service.times import iso
 
+_NAT = np.iinfo(np.int64).min
+
 
 def json_value(value: Any) -> Any:
     """Return a cell as JSON knows it: times as text, what is not known as None."""
@@ -32,9 +34,23 @@ def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+def json_row(row: Any) -> dict[str, Any]:
+    """Return a plain row (`lithoscope.catalog.plain`) as a JSON object."""
+    out: dict[str, Any] = {}
+    for name, value in zip(row._fields, row, strict=True):
+        if name.endswith("_ns"):
+            known = value is not None and value != _NAT
+            out[name[:-3]] = iso(value) if known else None
+        elif value.__class__ is float and not math.isfinite(value):
+            out[name] = None
+        else:
+            out[name] = value
+    return out
+
+
 def feature(event: Any) -> dict[str, Any]:
     """Return an event as an RFC 7946 feature: a point (degrees, m above sea level)."""
-    fields = {name: json_value(value) for name, value in event._asdict().items()}
+    fields = json_row(event)
     name = fields.pop("event_id")
     geometry = None
     if fields["longitude"] is not None and fields["latitude"] is not None:

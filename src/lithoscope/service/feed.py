@@ -7,8 +7,6 @@ import logging
 import threading
 from typing import Any
 
-import pandas as pd
-
 from lithoscope.errors import LithoscopeError
 from lithoscope.service.snapshot import Snapshot
 from lithoscope.service.times import now_ns
@@ -54,8 +52,8 @@ class Feed:
             self.changed_ns = now_ns()
             return True
 
-    def _load(self, sequence: int, before: Snapshot | None = None) -> Snapshot:
-        return Snapshot(self.view.events(), sequence, before)
+    def _load(self, sequence: int) -> Snapshot:
+        return Snapshot.of(self.view.events(), sequence)
 
     def _updated(self, sequence: int) -> Snapshot:
         before = self._snapshot
@@ -63,15 +61,11 @@ class Feed:
             return self._load(sequence)
         changes = self.view.changes(before.sequence, _MOST_CHANGES)
         if not changes or len(changes) == _MOST_CHANGES or changes[-1].sequence < sequence:
-            return self._load(sequence, before)
+            return self._load(sequence)
         touched = {change.event_id for change in changes}
         if "" in touched:  # all events were written anew
-            return self._load(changes[-1].sequence, before)
-        kept = before.frame[~before.frame["event_id"].isin(touched)]
-        fresh = self.view.events(sorted(touched))
-        parts = [part for part in (kept, fresh) if len(part)]
-        frame = pd.concat(parts, ignore_index=True) if parts else fresh
-        return Snapshot(frame, changes[-1].sequence, before)
+            return self._load(changes[-1].sequence)
+        return before.after(touched, self.view.events(sorted(touched)), changes[-1].sequence)
 
     async def follow(self) -> None:
         """Poll until cancelled."""

@@ -25,7 +25,7 @@ def decide(state: State, event_id: str, wanted: ReviewRequest, user: str) -> Cha
     StorageError
         If the store cannot be written.
     """
-    if event_id not in state.feed.snapshot.position:
+    if event_id not in state.feed.snapshot:
         raise HTTPException(404, "no such event")
     time = None
     if wanted.time is not None:

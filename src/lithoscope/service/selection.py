@@ -40,21 +40,22 @@ class Selection:
     def rows(self, events: Snapshot) -> NDArray[np.intp]:
         """Return the rows of the events that fit, in the order asked for."""
         if self.event_ids:
-            known = {events.position.get(name, -1) for name in self.event_ids}
-            candidates = np.array(sorted(known - {-1}), np.intp)
-        else:
-            low = 0 if self.start_ns is None else np.searchsorted(events.time_ns, self.start_ns)
-            high = len(events)
-            if self.end_ns is not None:
-                high = int(np.searchsorted(events.time_ns, self.end_ns, side="right"))
-            candidates = np.arange(low, max(low, high))
-        rows = candidates[self._fits(events, candidates)]
-        return self._ordered(events, rows)
+            known = {row for name in self.event_ids if (row := events.row(name)) is not None}
+            candidates = np.array(sorted(known), np.intp)
+            return self._ordered(events, candidates[self._fits(events, candidates)])
+        low, high = 0, len(events)
+        if self.start_ns is not None:
+            low = int(np.searchsorted(events.time_ns, self.start_ns))
+        if self.end_ns is not None:
+            high = int(np.searchsorted(events.time_ns, self.end_ns, side="right"))
+        part = slice(low, max(low, high))
+        return self._ordered(events, low + np.flatnonzero(self._fits(events, part)))
 
-    def _fits(self, events: Snapshot, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        part = slice(rows[0], rows[-1] + 1) if len(rows) and not self.event_ids else rows
+    def _fits(self, events: Snapshot, part: NDArray[np.intp] | slice) -> NDArray[np.bool_]:
         good = (
-            ~events.withdrawn[part] if not self.statuses else events.is_status(self.statuses)[part]
+            events.equal("evaluation_status", self.statuses)[part]
+            if self.statuses
+            else ~events.withdrawn[part]
         )
         if self.event_ids:
             good = good & _within(events.time_ns[part], (self.start_ns, self.end_ns))
@@ -66,9 +67,9 @@ class Selection:
             distance = angle(self.centre, events.longitude[part], events.latitude[part])
             good = good & _within(distance, self.radius_deg)
         if self.magnitude_type is not None:
-            good = good & events.is_magnitude_type(self.magnitude_type)[part]
+            good = good & events.equal("magnitude_type", (self.magnitude_type,))[part]
         if self.event_types:
-            good = good & events.is_event_type(self.event_types)[part]
+            good = good & events.equal("event_type", self.event_types)[part]
         if self.updated_after_ns is not None:
             good = good & (events.updated_ns[part] > self.updated_after_ns)
         return good

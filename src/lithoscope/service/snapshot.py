@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections import namedtuple
-from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from lithoscope.schema import EVENTS
+from lithoscope.service.solutions import Solutions
 from lithoscope.service.times import iso
 
-COMPACT = (
-    "event_id",
-    "time_ms",
-    "longitude",
-    "latitude",
-    "depth_km",
-    "magnitude",
-    "magnitude_type",
-    "event_type",
-    "evaluation_status",
-    "evaluation_mode",
-    "version",
-)
-
-_STATE = ("version", "updated", "evaluation_mode", "evaluation_status")
-_Row = namedtuple("_Row", [*EVENTS.names, *_STATE])  # type: ignore[misc]
-_TEXT_COLUMNS = (
-    "event_id",
-    "time",
-    "latitude",
-    "longitude",
-    "depth_km",
-    "magnitude_type",
-    "magnitude",
-    "event_type",
-)
+#: Slots that may stand empty before they are taken back, beside as many as are in use.
+_MOST_EMPTY = 10_000
 
 
 class Snapshot:
@@ -49,103 +22,153 @@ class Snapshot:
 
     Parameters
     ----------
-    frame
-        EVENTS with ``version``, ``updated`` (time), ``evaluation_mode``, ``evaluation_status``.
+    solutions
+        Solutions of which some are current.
+    slots
+        The current ones.
     sequence
         The store's count of changes that this is the state after.
-    before
-        An earlier snapshot, whose texts are kept for the events that have not changed.
+    slot_of
+        The current slot of each event, if that is known already.
+
+    Attributes
+    ----------
+    slots
+        Slot of each row.
+    time_ns, updated_ns, longitude, latitude, depth_km, magnitude
+        Columns in order of the rows; longitudes from -180 to 180 degrees.
     """
 
-    def __init__(self, frame: pd.DataFrame, sequence: int, before: Snapshot | None = None) -> None:
-        frame = frame[list(_Row._fields)]
-        frame = frame[frame["time"].notna() & (frame["event_id"] != "")]
-        self.frame = frame.sort_values(["time", "event_id"], kind="stable", ignore_index=True)
-        self.sequence = sequence
-        self.event_ids: list[str] = self.frame["event_id"].tolist()
-        self.position = {name: row for row, name in enumerate(self.event_ids)}
-        self.time_ns = self.frame["time"].astype("int64").to_numpy()
-        self.updated_ns = self.frame["updated"].astype("int64").to_numpy()
-        longitude = self._numbers("longitude")
-        outside = np.abs(longitude) > 180.0
-        self.longitude = np.where(outside, (longitude + 180.0) % 360.0 - 180.0, longitude)
-        self.latitude, self.depth_km = self._numbers("latitude"), self._numbers("depth_km")
-        self.magnitude = self._numbers("magnitude")
-        self.versions = self.frame["version"].to_numpy(np.int64)
-        self._magnitude_types = _Codes(self.frame["magnitude_type"].str.lower())
-        self._event_types = _Codes(self.frame["event_type"].str.lower())
-        self._statuses = _Codes(self.frame["evaluation_status"].str.lower())
-        self.withdrawn = self._statuses.equal(("rejected",))
-        modes = _Codes(self.frame["evaluation_mode"])
-        # Events nobody has judged: all that QuakeML says of them is in the columns.
-        self.plain = modes.equal(("automatic",)) & self._statuses.equal(("preliminary",))
-        self._fragments = self._kept(before)
+    def __init__(
+        self,
+        solutions: Solutions,
+        slots: NDArray[np.intp],
+        sequence: int,
+        slot_of: dict[str, int] | None = None,
+    ) -> None:
+        self.solutions, self.sequence = solutions, sequence
+        self.slots = _in_order(solutions, slots)
+        self.time_ns = self._column("time_ns")
+        self.updated_ns = self._column("updated_ns")
+        self.longitude, self.latitude = self._column("turned_longitude"), self._column("latitude")
+        self.depth_km, self.magnitude = self._column("depth_km"), self._column("magnitude")
+        if slot_of is None:
+            names = solutions.column("event_id", self.slots).tolist()
+            slot_of = dict(zip(names, self.slots.tolist(), strict=True))
+        self._slot_of = slot_of
+        self._equal: dict[tuple[str, tuple[str, ...]], NDArray[np.bool_]] = {}
+
+    @classmethod
+    def of(cls, columns: Mapping[str, NDArray[Any]], sequence: int) -> Snapshot:
+        """Return the events of a whole store (`Store.event_columns`)."""
+        solutions = Solutions(columns)
+        return cls(solutions, np.arange(solutions.size), sequence)
+
+    def after(
+        self, touched: Iterable[str], columns: Mapping[str, NDArray[Any]], sequence: int
+    ) -> Snapshot:
+        """Return the events after some of them have changed, the others as they are here.
+
+        Parameters
+        ----------
+        touched
+            Ids of events that are new, changed or gone.
+        columns
+            Those of them that are there.
+        sequence
+            The store's count of changes after it.
+        """
+        slot_of = self._slot_of.copy()
+        gone = [slot_of.pop(name) for name in touched if name in slot_of]
+        kept = self.slots[~np.isin(self.slots, gone)]
+        new = self.solutions.add(columns)
+        names = self.solutions.column("event_id", new).tolist()
+        slot_of.update(zip(names, new.tolist(), strict=True))
+        slots = np.concatenate([kept, new])
+        if self.solutions.size > 2 * len(slots) + _MOST_EMPTY:
+            solutions = self.solutions.only(slots)
+            return Snapshot(solutions, np.arange(solutions.size), sequence)
+        return Snapshot(self.solutions, slots, sequence, slot_of)
 
     def __len__(self) -> int:
-        return len(self.event_ids)
+        return len(self.slots)
 
-    def _numbers(self, name: str) -> NDArray[np.float64]:
-        return self.frame[name].to_numpy(np.float64)
+    def __contains__(self, event_id: str) -> bool:
+        return event_id in self._slot_of
 
-    def _kept(self, before: Snapshot | None) -> list[str]:
-        """Return the compact JSON of every event."""
-        known: dict[str, str] = {}
-        if before is not None:
-            known = dict(zip(before.keys(), before._fragments, strict=True))
-        keys = self.keys()
-        new = np.array([row for row, key in enumerate(keys) if key not in known], np.intp)
-        made = dict(zip(new.tolist(), _compact(self, new), strict=True))
-        return [made[row] if row in made else known[key] for row, key in enumerate(keys)]
+    def _column(self, name: str) -> NDArray[Any]:
+        return self.solutions.column(name, self.slots)
 
-    def keys(self) -> list[str]:
-        """Return what tells one solution from every other."""
-        pairs = zip(self.event_ids, self.versions.tolist(), self.updated_ns.tolist(), strict=True)
-        return [f"{name} {version} {updated}" for name, version, updated in pairs]
+    def row(self, event_id: str) -> int | None:
+        """Return the row of an event, None if there is no such event."""
+        slot = self._slot_of.get(event_id)
+        if slot is None:
+            return None
+        time_ns = self.solutions.column("time_ns", np.array([slot]))[0]
+        low, high = (int(np.searchsorted(self.time_ns, time_ns, side=s)) for s in _SIDES)
+        return low + int(np.flatnonzero(self.slots[low:high] == slot)[0])
 
-    def is_magnitude_type(self, name: str) -> NDArray[np.bool_]:
-        return self._magnitude_types.equal((name,))
+    def key(self, event_id: str) -> tuple[int, int] | None:
+        """Return what stands for the current solution of an event and no other, None if none."""
+        slot = self._slot_of.get(event_id)
+        return None if slot is None else (self.solutions.generation, slot)
 
-    def is_event_type(self, names: Sequence[str]) -> NDArray[np.bool_]:
-        return self._event_types.equal(tuple(names))
-
-    def is_status(self, names: Sequence[str]) -> NDArray[np.bool_]:
-        return self._statuses.equal(tuple(names))
-
-    def compact(self, rows: NDArray[np.intp]) -> str:
-        """Return the rows as the inner part of a JSON array of arrays."""
-        fragments = self._fragments
-        return ",".join([fragments[row] for row in rows.tolist()])
-
-    @cached_property
-    def _columns(self) -> dict[str, NDArray[Any]]:
-        """The table as plain arrays: a few rows of a pandas table cost as much as thousands."""
-        out = {}
-        for name, values in self.frame.items():
-            if isinstance(values.dtype, pd.DatetimeTZDtype):
-                out[str(name)] = values.astype("int64").to_numpy()
-            elif values.dtype.kind in "fiub":
-                out[str(name)] = values.to_numpy()
-            else:
-                out[str(name)] = values.to_numpy(object)
-        return out
+    def event_ids(self, rows: NDArray[np.intp]) -> list[str]:
+        """Return the ids of rows."""
+        names: list[str] = self.solutions.column("event_id", self.slots[rows]).tolist()
+        return names
 
     def records(self, rows: NDArray[np.intp]) -> list[Any]:
-        """Return the rows as named tuples of all columns."""
-        columns = []
-        for name, values in self._columns.items():
-            part = values[rows].tolist()
-            if name in ("time", "updated"):
-                part = pd.DatetimeIndex(part, tz="UTC").tolist()
-            columns.append(part)
-        return [_Row(*row) for row in zip(*columns, strict=True)] if columns else []
+        """Return rows as named tuples of all columns (`ShownEvent`)."""
+        return self.solutions.rows(self.slots[rows])
 
-    def lines(self, rows: NDArray[np.intp], catalog: str, contributor: str) -> list[str]:
-        """Return the rows as lines of the FDSN event text format (1.2, with the event type)."""
-        c = self._columns
-        return [
-            _text_line(event, catalog, contributor)
-            for event in zip(*(c[name][rows].tolist() for name in _TEXT_COLUMNS), strict=True)
-        ]
+    def equal(self, name: str, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which rows have one of some texts in a column, whatever their case."""
+        key = (name, tuple(texts))
+        found = self._equal.get(key)
+        if found is None:
+            wanted = self.solutions.codes(name, key[1])
+            found = np.isin(self._column(f"{name} code"), wanted)
+            if len(self._equal) < 100:  # clients choose the texts
+                self._equal[key] = found
+        return found
+
+    @property
+    def withdrawn(self) -> NDArray[np.bool_]:
+        """Which events an operator has rejected, or the watch has cancelled."""
+        return self.equal("evaluation_status", ("rejected",))
+
+    @cached_property
+    def plain(self) -> NDArray[np.bool_]:
+        """Which events nobody has judged: all that is said of them is in the columns."""
+        automatic = self.equal("evaluation_mode", ("automatic",))
+        return automatic & self.equal("evaluation_status", ("preliminary",))
+
+    def compact(self, rows: NDArray[np.intp]) -> str:
+        """Return rows as the inner part of a JSON array of arrays."""
+        fragments = self.solutions.compact
+        return ",".join([fragments[slot] for slot in self.slots[rows].tolist()])
+
+    def lines(self, rows: NDArray[np.intp], catalog: str, contributor: str) -> str:
+        """Return rows as lines of the FDSN event text format (1.2, with the event type).
+
+        Lines are kept, so the names of a server's catalogue and contributor do not change.
+        """
+        slots = self.slots[rows]
+        kept = self.solutions.lines
+        found = [kept[slot] for slot in slots.tolist()]
+        if None in found:
+            missing = [n for n, line in enumerate(found) if line is None]
+            for n, line in zip(
+                missing, self._lines(slots[missing], catalog, contributor), strict=True
+            ):
+                found[n] = kept[slots[n]] = line
+        return "".join(line or "" for line in found)
+
+    def _lines(self, slots: NDArray[np.intp], catalog: str, contributor: str) -> Iterator[str]:
+        columns = [self.solutions.column(name, slots).tolist() for name in _LINE]
+        source, name = _plain(contributor), _plain(catalog)
+        return (_text_line(row, name, source) for row in zip(*columns, strict=True))
 
     @cached_property
     def overview(self) -> dict[str, Any]:
@@ -168,75 +191,45 @@ class Snapshot:
         }
 
 
-class _Codes:
-    """Texts of few kinds as small integers, so that a comparison costs little."""
-
-    def __init__(self, values: pd.Series) -> None:
-        codes, names = pd.factorize(values)
-        self._codes = codes.astype(np.int32)
-        self._names = {str(name): code for code, name in enumerate(names)}
-        self.equal = lru_cache(maxsize=64)(self._equal)
-
-    def _equal(self, names: tuple[str, ...]) -> NDArray[np.bool_]:
-        wanted = [self._names[n.lower()] for n in names if n.lower() in self._names]
-        return np.isin(self._codes, wanted)
+_SIDES: tuple[Any, Any] = ("left", "right")
 
 
-def _compact(events: Snapshot, rows: NDArray[np.intp]) -> list[str]:
-    part = events.frame.iloc[rows]
-    texts = [
-        [json.dumps(text) for text in part[name].tolist()]
-        for name in (
-            "event_id",
-            "magnitude_type",
-            "event_type",
-            "evaluation_status",
-            "evaluation_mode",
-        )
-    ]
-    numbers = [
-        _rounded(values[rows], digits)
-        for values, digits in (
-            (events.longitude, 5),
-            (events.latitude, 5),
-            (events.depth_km, 3),
-            (events.magnitude, 2),
-        )
-    ]
-    times = (events.time_ns[rows] // 1_000_000).tolist()
-    versions = events.versions[rows].tolist()
-    return [
-        f"[{name},{t},{lon},{lat},{depth},{size},{kind},{sort},{status},{mode},{version}]"
-        for name, t, lon, lat, depth, size, kind, sort, status, mode, version in zip(
-            texts[0], times, *numbers, *texts[1:], versions, strict=True
-        )
-    ]
+def _in_order(solutions: Solutions, slots: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return slots in order of time; equal times in order of id."""
+    slots = slots[np.argsort(solutions.column("time_ns", slots), kind="stable")]
+    times = solutions.column("time_ns", slots)
+    same = np.flatnonzero(times[1:] == times[:-1])
+    for first in same[np.diff(same, prepend=-2) > 1].tolist():
+        end = int(np.searchsorted(times, times[first], side="right"))
+        run = slots[first:end]
+        names = solutions.column("event_id", run).tolist()
+        slots[first:end] = run[sorted(range(len(run)), key=names.__getitem__)]
+    return slots
 
 
-def _rounded(values: NDArray[np.float64], digits: int) -> list[str]:
-    return ["null" if not math.isfinite(v) else repr(v) for v in np.round(values, digits).tolist()]
+_LINE = (
+    "event_id",
+    "time_ns",
+    "latitude",
+    "longitude",
+    "depth_km",
+    "magnitude_type",
+    "magnitude",
+    "event_type",
+)
 
 
-def _text_line(event: tuple[Any, ...], catalog: str, contributor: str) -> str:
-    name, time_ns, latitude, longitude, depth, magnitude_type, magnitude, event_type = event
-    known = math.isfinite(magnitude)
-    fields = (
-        _plain(name),
-        iso(time_ns)[:-1],
-        _number(latitude, 6),
-        _number(longitude, 6),
-        _number(depth, 3),
-        _plain(contributor),
-        _plain(catalog),
-        _plain(contributor),
-        _plain(name),
-        _plain(magnitude_type) if known else "",
-        _number(magnitude, 2),
-        _plain(contributor) if known else "",
-        "",
-        _plain(event_type),
+def _text_line(row: tuple[Any, ...], catalog: str, contributor: str) -> str:
+    name, time_ns, latitude, longitude, depth_km, magnitude_type, magnitude, event_type = row
+    name = _plain(name)
+    kind, author = "", ""
+    if math.isfinite(magnitude):
+        kind, author = _plain(magnitude_type), contributor
+    return (
+        f"{name}|{iso(time_ns)[:-1]}|{_number(latitude, 6)}|{_number(longitude, 6)}|"
+        f"{_number(depth_km, 3)}|{contributor}|{catalog}|{contributor}|{name}|{kind}|"
+        f"{_number(magnitude, 2)}|{author}||{_plain(event_type)}\n"
     )
-    return "|".join(fields) + "\n"
 
 
 def _number(value: float, digits: int) -> str:

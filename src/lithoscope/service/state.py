@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from lithoscope.service.cache import Cache
 from lithoscope.service.feed import Feed
-from lithoscope.service.quakeml import EventLines, EventTexts
+from lithoscope.service.quakeml import EventFeatures, EventTexts
 from lithoscope.service.recordings import Recordings
 from lithoscope.service.settings import ServiceSettings
 from lithoscope.service.sites import Sites
@@ -30,7 +30,7 @@ class State:
     recordings: Recordings
     sites: Sites
     texts: EventTexts
-    lines: EventLines
+    features: EventFeatures = field(default_factory=EventFeatures)
     answers: Cache[bytes] = field(default_factory=lambda: Cache(_ANSWERS_SIZE))
     started_ns: int = field(default_factory=now_ns)
 
@@ -60,5 +60,4 @@ def make_state(settings: ServiceSettings) -> State:
         recordings=recordings,
         sites=Sites(source, view, recordings),
         texts=EventTexts(view),
-        lines=EventLines(settings.catalog, settings.contributor),
     )

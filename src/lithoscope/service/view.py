@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lithoscope.catalog import Catalog, Change, EventQuery, Store
+from lithoscope.catalog.plain import Solution
 from lithoscope.catalog.store_query import STATUSES
 from lithoscope.errors import LithoscopeError
 from lithoscope.pipeline.relocate import posterior_samples
@@ -27,13 +29,17 @@ class StoreView:
         """Return the number of the latest change."""
         return self._store.sequence()
 
-    def events(self, event_ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return EVENTS with version, updated, evaluation_mode and evaluation_status.
+    def events(self, event_ids: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Return the columns of EVENTS with version, updated_ns and evaluation (`Snapshot`).
 
         Rejected and cancelled events are in.
         """
         ids = None if event_ids is None else tuple(event_ids)
-        return self._store.events(EventQuery(eventid=ids, status=tuple(STATUSES)))
+        return self._store.event_columns(EventQuery(eventid=ids, status=tuple(STATUSES)))
+
+    def solutions(self, event_ids: Sequence[str]) -> dict[str, Solution]:
+        """Return events with what they rest on and how they are judged."""
+        return self._store.solutions(event_ids)
 
     def changes(self, after: int, limit: int) -> list[Change]:
         """Return what happened after a sequence number, oldest first."""
@@ -70,14 +76,18 @@ class StoreView:
 
     def arrivals_of(self, station: str, limit: int) -> pd.DataFrame:
         """Return the arrivals of a station, latest first."""
-        table = self._store.table("arrivals")
-        table = table[table["station"] == station].sort_values("time", ascending=False)
-        return table[_ARRIVALS].head(limit)
+        return self._store.of_station("arrivals", station, limit)[_ARRIVALS]
 
     def picks_and_arrivals(self, station: str) -> tuple[int, int]:
         """Return how many picks and arrivals a station has."""
-        picks, arrivals = self._store.table("picks"), self._store.table("arrivals")
-        return int((picks["station"] == station).sum()), int((arrivals["station"] == station).sum())
+        counts = self._store.counts(station)
+        return counts["picks"], counts["arrivals"]
+
+    def problems(self, limit: int) -> tuple[int, pd.DataFrame]:
+        """Return how many problems there are, and the first of them."""
+        first = self._store.first_rows("problems", limit)
+        n = len(first) if len(first) < limit else self._store.count_rows("problems")
+        return n, first
 
     def samples(self, event_id: str, n: int) -> np.ndarray | None:
         """Return draws of longitude, latitude, depth and time offset; None if there are none."""
