@@ -7,7 +7,7 @@ PyOcto pins numpy < 2, so it needs an environment of its own:
     python -m venv DIR && DIR/bin/pip install pyocto "numpy<2"
 
 Both programs use one thread and the same constant velocities; times are CPU seconds, the second
-run in the process (compiled code is loaded). "learning" is ours with `learn_model_errors`.
+run in the process (compiled code is loaded).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "tests" / "association"))
 import italy  # noqa: E402
 from pick_simulator import Simulation, evaluate, simulate  # noqa: E402
 
-from lithoscope.association import Association, AssociationSettings, associate  # noqa: E402
+from lithoscope.association import Association, associate  # noqa: E402
 from lithoscope.geo import LocalProjection  # noqa: E402
 from lithoscope.schema import ASSIGNMENTS, CANDIDATES  # noqa: E402
 from lithoscope.traveltimes import VelocityModel  # noqa: E402
@@ -53,10 +53,9 @@ given.to_csv(folder + "/given")
 """
 
 
-def run_ours(simulation: Simulation, *, learn: bool = False) -> tuple[Association, float]:
-    settings = AssociationSettings(learn_model_errors=learn)
+def run_ours(simulation: Simulation) -> tuple[Association, float]:
     begin = time.process_time()
-    result = associate(simulation.picks, simulation.stations, simulation.model, settings)
+    result = associate(simulation.picks, simulation.stations, simulation.model)
     return result, time.process_time() - begin
 
 
@@ -143,8 +142,6 @@ def main() -> None:
         gap = 3600 * length / len(simulation.events)
         print(f"{len(simulation.events)} events in {length:g} h, one every {gap:.0f} s", flush=True)
         print(line("lithoscope", simulation, *run_ours(simulation)), flush=True)
-        learned = run_ours(simulation, learn=True)
-        print(line("  learning", simulation, *learned), flush=True)
         if options.pyocto_python:
             print(
                 line("PyOcto", simulation, *run_pyocto(options.pyocto_python, simulation)),

@@ -57,17 +57,18 @@ def test_ten_thousand_picks_are_associated_right() -> None:
     assert figures["pick_precision"] >= 0.97
 
 
-def test_events_every_fifteen_seconds() -> None:
+def test_events_every_ten_seconds() -> None:
+    # Picks of several events cross in time at every station.
     rng = np.random.default_rng(5)
     stations = make_stations(rng)
-    events = make_events(rng, 40, 1 / 6)
+    events = make_events(rng, 60, 1 / 6)
     picks = make_picks(rng, stations, events, LAYERED, hours=1 / 6)
     simulation = Simulation(picks, stations, LAYERED, events)
     figures = evaluate(simulation, associate(picks, stations, LAYERED))
-    # Picks of several events cross in time at every station; no outside figure to hold this to
-    # but PyOcto's on such data, 0.73 and 0.87 (docs/association.md).
-    assert figures["event_recall"] >= 0.9
-    assert figures["event_precision"] >= 0.95
+    assert figures["event_recall"] >= 0.98
+    assert figures["event_precision"] >= 0.98
+    assert figures["pick_recall"] >= 0.97
+    assert figures["pick_precision"] >= 0.97
 
 
 def test_origins_are_near_the_truth(hour: Simulation) -> None:
@@ -130,25 +131,6 @@ def test_p_of_one_event_and_s_of_another_at_one_onset_go_to_both() -> None:
     met = picks[(picks["station"] == place)].set_index(["event", "phase"])["pick_id"]
     assert owner[met[0, "S"]] == owner[met[0, "P"]]
     assert owner[met[1, "P"]] != owner[met[0, "S"]]
-
-
-def test_learned_model_errors_sort_crossing_picks_better() -> None:
-    # An event every ten seconds, and travel times that are exact where 3 % is allowed for.
-    rng = np.random.default_rng(5)
-    stations = make_stations(rng)
-    events = make_events(rng, 60, 1 / 6)
-    picks = make_picks(rng, stations, events, LAYERED, hours=1 / 6)
-    simulation = Simulation(picks, stations, LAYERED, events)
-    stated, learned = (
-        evaluate(
-            simulation,
-            associate(picks, stations, LAYERED, AssociationSettings(learn_model_errors=learn)),
-        )
-        for learn in (False, True)
-    )
-    assert learned["pick_recall"] > stated["pick_recall"]
-    assert learned["pick_precision"] > stated["pick_precision"]
-    assert learned["event_recall"] >= 0.95
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -53,7 +53,6 @@ class Picks(NamedTuple):
     sigma_max: FloatArray  # (rows,)
     alive: NDArray[np.bool_]  # (hours, rows) the row has a pick within hours of this hour
     first_hour: int
-    model2: FloatArray  # (hours,) how the variance of model errors compares with the stated one
 
 
 class Rules(NamedTuple):
@@ -64,7 +63,7 @@ class Rules(NamedTuple):
     promise_min: float  # no event can be accepted below this quick estimate of its score
     min_picks: int
     min_sites: int
-    scale_prior: float  # number of picks that the stated errors weigh in an event's own scale
+    model_doubt: float  # 1 sigma of ln(model error), from one event to the next
     n_starts: int  # depths from which an event is located anew
 
 
@@ -79,12 +78,6 @@ def hour_index(picks, time):  # type: ignore[no-untyped-def]
     """Return the line of ``picks.alive`` that holds at a time."""
     hour = math.floor(time / 3600.0) - picks.first_hour
     return min(max(hour, 0), picks.alive.shape[0] - 1)
-
-
-@njit(cache=True)
-def model_factor(picks, time):  # type: ignore[no-untyped-def]
-    """Return what multiplies the stated variance of model errors at a time."""
-    return picks.model2[hour_index(picks, time)]
 
 
 @njit(cache=True)

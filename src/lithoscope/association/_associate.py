@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lithoscope.association._arrays import FloatArray, Grid, IntArray, Net, Rules
-from lithoscope.association._errors import model_factors
 from lithoscope.association._network import (
     Sites,
     build_grid,
@@ -28,11 +26,10 @@ from lithoscope.association._onsets import (
     check_picks,
     only,
     unexplained,
-    with_model_factors,
     with_noise_rates,
     without,
 )
-from lithoscope.association._refine import Events, explain, no_events, refine, with_new
+from lithoscope.association._refine import explain, no_events, refine, with_new
 from lithoscope.association._search import search
 from lithoscope.association.settings import AssociationSettings
 from lithoscope.schema import ASSIGNMENTS, CANDIDATES, STATIONS, event_id
@@ -148,7 +145,7 @@ def _prepare(
         smallest_promise(grid, vp, log_hypotheses),
         settings.min_picks,
         settings.min_stations,
-        settings.model_error_picks,
+        settings.model_error_doubt,
         _N_STARTS,
     )
     return net, grid, rules
@@ -192,30 +189,10 @@ def _find(
         if turn == 0:
             fresh = free
         if turn < _TURNS - 1:
-            onsets, events = _learn(net, onsets, events, free, settings)
+            onsets = with_noise_rates(onsets, free, settings.rate_window_s)
+            events.given[:] = -2
     residuals, certainty = explain(net, onsets.picks, events.origins, events.ranges, events.chosen)
     return _Found(events.origins, events.chosen, residuals, certainty)
-
-
-def _learn(
-    net: Net,
-    onsets: Onsets,
-    events: Events,
-    noise: NDArray[np.bool_],
-    settings: AssociationSettings,
-) -> tuple[Onsets, Events]:
-    """Take noise rates, model errors too if asked for, from what was found; unsettle all events."""
-    picks = onsets.picks
-    onsets = with_noise_rates(onsets, noise, settings.rate_window_s)
-    events.given[:] = -2
-    if settings.learn_model_errors:
-        residuals, _ = explain(net, picks, events.origins, events.ranges, events.chosen)
-        factors = model_factors(
-            net, picks, events.origins, residuals, events.chosen, settings.alive_window_s
-        )
-        onsets = with_model_factors(onsets, factors)
-        events.ranges[:, 3] = 1.0
-    return onsets, events
 
 
 def _tables(onsets: Onsets, sites: Sites, found: _Found) -> Association:

@@ -20,7 +20,7 @@ import math
 import numpy as np
 from numba import njit
 
-from lithoscope.association._arrays import first_at, hour_index, model_factor, travel_time
+from lithoscope.association._arrays import first_at, hour_index, travel_time
 
 # Annealing of the cell's own spread of travel times, which lets the first steps reach far.
 _ANNEAL = np.array([1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0, 0.0, 0.0, 0.0])
@@ -28,7 +28,14 @@ _ANNEAL = np.array([1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0, 0.0, 0.0, 0.0])
 _CHECKS = (2, 5, 7)
 _P_MAX = np.array([0.3, 0.5, 0.7, 0.85, 0.95])
 _N_RANGES = 8
+# How steeply detection falls with distance; each is twice the one before.
+_STEEPNESS = np.array([4.0, 8.0, 16.0])
+# Places in what `score` fits: the factor on the variance of model errors, and whether an event
+# was located anew from other depths (before them is what `detected` takes).
+FACTOR, TRIED, N_FITTED = 4, 5, 6
 _LOG_2PI = math.log(2 * math.pi)
+# Factors on the stated variance of model errors that are tried for an event.
+_FACTORS = 10.0 ** np.linspace(-2.0, 0.8, 15)
 
 
 @njit(cache=True)
@@ -102,84 +109,92 @@ def promise(grid, cell, alive, gains):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def locate(net, grid, rules, picks, free, cell, origin, spread_s, scale, chosen):  # type: ignore[no-untyped-def]
+def _gather(net, rules, picks, free, origin, factor, extra2, robust, fixed, chosen, gains, step):  # type: ignore[no-untyped-def]
+    """Add up the normal equations of one step; ``chosen`` and ``gains`` receive the picks used.
+
+    Returns the matrix; the right side is put into ``step``.
+    """
+    normal = np.zeros((4, 4))
+    step[:] = 0.0
+    error_s2, fraction2 = factor * net.error_s**2, factor * net.error_fraction**2
+    for row in range(chosen.size):
+        if fixed and chosen[row] < 0:
+            continue
+        de, dn = origin[0] - net.east[row // 2], origin[1] - net.north[row // 2]
+        d = math.sqrt(de * de + dn * dn)
+        tt, slope_d, slope_z = travel_time(net, row, d, origin[2])
+        error2 = error_s2 + fraction2 * tt * tt + extra2
+        if not fixed:
+            i, gain = best_pick(picks, free, row, origin[3] + tt, error2, rules.gate)
+            chosen[row] = i
+            gains[row] = max(gain, 0.0)
+        i = chosen[row]
+        if i < 0:
+            continue
+        s2 = error2 + picks.sigma[i] ** 2
+        r = picks.time[i] - origin[3] - tt
+        w = 1.0 / s2
+        if robust:
+            w /= 1.0 + 0.25 * r * r / s2
+        inverse_d = 1.0 / max(d, 1e-6)
+        g = (slope_d * de * inverse_d, slope_d * dn * inverse_d, slope_z, 1.0)
+        for k in range(4):
+            step[k] += w * r * g[k]
+            for m in range(k + 1):
+                normal[k, m] += w * g[k] * g[m]
+    for k in range(4):
+        for m in range(k):
+            normal[m, k] = normal[k, m]
+    return normal
+
+
+@njit(cache=True)
+def _within(grid, origin, normal, right, step):  # type: ignore[no-untyped-def]
+    """Solve again where ``step`` leaves the region: that coordinate is held at the wall."""
+    walled = False
+    for k in range(3):
+        wall = min(max(origin[k] + step[k], grid.low[k]), grid.high[k]) - origin[k]
+        if wall != step[k]:
+            normal[k, k] += 1e6
+            right[k] += 1e6 * wall
+            walled = True
+    if walled:
+        solve4(normal, right, step)
+
+
+@njit(cache=True)
+def locate(net, grid, rules, picks, free, cell, origin, spread_s, factor, chosen):  # type: ignore[no-untyped-def]
     """Move ``origin`` (east, north, depth, time) to the best fit of the free picks.
 
     ``chosen`` (rows,) receives the picks used in the last step; where ``spread_s`` is negative
-    it holds the only picks that may be used, and ``scale`` multiplies the variance beyond which
-    a residual counts less. Returns ln det of the inverse covariance, or -inf
-    for a candidate that cannot be accepted.
+    it holds the only picks that may be used. ``factor`` multiplies the variance of model errors.
+    Returns ln det of the inverse covariance, or -inf for a candidate that cannot be accepted.
     """
     fixed = spread_s < 0
-    normal = np.zeros((4, 4))
-    right = np.zeros(4)
-    step = np.zeros(4)
-    gains = np.zeros(chosen.size)
+    right, step, gains = np.zeros(4), np.zeros(4), np.zeros(chosen.size)
     log_det = 0.0
     limit = 0.25 * max(grid.high[0] - grid.low[0], grid.high[1] - grid.low[1])
-    first = 6 if fixed else 0
-    model2 = model_factor(picks, origin[3])
-    error_s2, fraction2 = model2 * net.error_s**2, model2 * net.error_fraction**2
-    for turn in range(first, _ANNEAL.size):
+    for turn in range(6 if fixed else 0, _ANNEAL.size):
         extra2 = 0.0 if fixed else (spread_s * _ANNEAL[turn]) ** 2
         last = turn == _ANNEAL.size - 1
-        normal[:] = 0.0
-        right[:] = 0.0
+        normal = _gather(
+            net, rules, picks, free, origin, factor, extra2, not last, fixed, chosen, gains, right
+        )
         for k in range(3):
             # The region is the prior: a uniform box has this variance.
-            normal[k, k] = 12.0 / (grid.high[k] - grid.low[k]) ** 2
-        normal[3, 3] = 1e-6
-        for row in range(2 * net.east.size):
-            if fixed and chosen[row] < 0:
-                continue
-            site = row // 2
-            de, dn = origin[0] - net.east[site], origin[1] - net.north[site]
-            d = math.sqrt(de * de + dn * dn)
-            tt, slope_d, slope_z = travel_time(net, row, d, origin[2])
-            error2 = error_s2 + fraction2 * tt * tt + extra2
-            if fixed:
-                i = chosen[row]
-            else:
-                i, gain = best_pick(picks, free, row, origin[3] + tt, error2, rules.gate)
-                chosen[row] = i
-                gains[row] = max(gain, 0.0)
-            if i < 0:
-                continue
-            s2 = error2 + picks.sigma[i] ** 2
-            r = picks.time[i] - origin[3] - tt
-            w = 1.0 / s2
-            if not last:
-                w /= 1.0 + 0.25 * r * r / (scale * s2)
-            inverse_d = 1.0 / max(d, 1e-6)
-            g0, g1 = slope_d * de * inverse_d, slope_d * dn * inverse_d
-            g = (g0, g1, slope_z, 1.0)
-            for k in range(4):
-                right[k] += w * r * g[k]
-                for m in range(k + 1):
-                    normal[k, m] += w * g[k] * g[m]
-        for k in range(4):
-            for m in range(k):
-                normal[m, k] = normal[k, m]
+            normal[k, k] += 12.0 / (grid.high[k] - grid.low[k]) ** 2
+        normal[3, 3] += 1e-6
         log_det = solve4(normal, right, step)
         if last:
             break
-        walled = False
-        for k in range(3):
-            wall = min(max(origin[k] + step[k], grid.low[k]), grid.high[k]) - origin[k]
-            if wall != step[k]:
-                # Hold this coordinate at the wall, so that the others are fitted given it.
-                normal[k, k] += 1e6
-                right[k] += 1e6 * wall
-                walled = True
-        if walled:
-            solve4(normal, right, step)
+        _within(grid, origin, normal, right, step)
         if not fixed and turn in _CHECKS:
             alive = picks.alive[hour_index(picks, origin[3])]
             if promise(grid, cell, alive, gains) < rules.promise_min:
                 return -math.inf
-        scale = min(1.0, limit / max(1e-9, math.hypot(step[0], step[1])))
+        part = min(1.0, limit / max(1e-9, math.hypot(step[0], step[1])))
         for k in range(3):
-            origin[k] = min(max(origin[k] + scale * step[k], grid.low[k]), grid.high[k])
+            origin[k] = min(max(origin[k] + part * step[k], grid.low[k]), grid.high[k])
         origin[3] += step[3]
         if fixed and abs(step[0]) + abs(step[1]) + abs(step[2]) < 1e-4:
             # Converged: the remaining turns would only repeat this one.
@@ -188,123 +203,154 @@ def locate(net, grid, rules, picks, free, cell, origin, spread_s, scale, chosen)
 
 
 @njit(cache=True)
-def residual_gain(net, picks, row, i, distance, origin, scale, model2):  # type: ignore[no-untyped-def]
+def residual_gain(net, picks, row, i, distance, origin, factor):  # type: ignore[no-untyped-def]
     """Return residual (s), its sigma and the gain of pick ``i`` before detection is weighed.
 
-    ``model2`` multiplies the variance of model errors, ``scale`` that of all errors, which stays
-    at least that of the pick.
+    ``factor`` multiplies the variance of model errors.
     """
     tt = travel_time(net, row, distance, origin[2])[0]
-    own2 = picks.sigma[i] ** 2
-    error2 = model2 * (net.error_s**2 + (net.error_fraction * tt) ** 2)
-    s2 = max(scale * (error2 + own2), own2)
+    s2 = factor * (net.error_s**2 + (net.error_fraction * tt) ** 2) + picks.sigma[i] ** 2
     r = picks.time[i] - origin[3] - tt
     return r, math.sqrt(s2), picks.gain[i] - 0.5 * math.log(s2) - 0.5 * r * r / s2
 
 
 @njit(cache=True)
-def fit_scale(rules, squares):  # type: ignore[no-untyped-def]
-    """Return by how much the variance of an event's residuals differs from the stated one.
+def fit_factor(rules, square, stated2, own2, peak):  # type: ignore[no-untyped-def]
+    """Return the posterior mean of the factor on the variance of an event's model errors.
 
-    ``squares`` are (residual / stated sigma)^2; four unknowns are fitted to them. Squares
-    beyond 3 sigma count as 3 sigma.
+    Parameters
+    ----------
+    square, stated2, own2
+        Squares of the residuals, variances of model errors as stated, and of picks (s^2).
+    peak
+        Gain of each pick for a residual of 0 and a sigma of 1 s.
+
+    A pick that a factor does not explain is taken as noise. Four unknowns are fitted to the
+    residuals: a smaller factor also makes the posterior of the origin smaller.
     """
-    scale = 1.0
-    freedom = rules.scale_prior + max(squares.size - 4, 0)
-    for _ in range(4):
-        total = rules.scale_prior
-        for z2 in squares:
-            total += min(z2, 9.0 * scale)
-        scale = max(total / freedom, 0.01)
-    return min(scale, 4.0)
+    n = square.size
+    freedom = max(n - 4, 0) / max(n, 1)
+    logs = np.empty(_FACTORS.size)
+    for k in range(_FACTORS.size):
+        logs[k] = -0.125 * (math.log(_FACTORS[k]) / rules.model_doubt) ** 2
+        for j in range(n):
+            before = math.log(stated2[j] + own2[j])
+            s2 = _FACTORS[k] * stated2[j] + own2[j]
+            change = freedom * (math.log(s2) - before)
+            logs[k] += max(peak[j] - 0.5 * (before + change) - 0.5 * square[j] / s2, 0.0)
+    weight = np.exp(logs - logs.max())
+    return (weight * _FACTORS).sum() / weight.sum()
 
 
 @njit(cache=True)
-def detected(distance, half_range, p_max):  # type: ignore[no-untyped-def]
-    """Probability that an arrival is picked: ``p_max`` near the source, half at half_range."""
-    return p_max / (1.0 + (distance / half_range) ** 4)
+def detected(distance, fitted, phase):  # type: ignore[no-untyped-def]
+    """Probability that an arrival is picked, which falls with hypocentral distance (km).
+
+    ``fitted`` holds the distance where it is half of that near the source, its largest value for P
+    and for S, and the steepness of the fall.
+    """
+    return fitted[1 + phase] / (1.0 + (distance / fitted[0]) ** fitted[3])
 
 
 @njit(cache=True)
-def _phase_fit(alive, chosen, gains, fall, phase):  # type: ignore[no-untyped-def]
-    """Return the best log likelihood of hits and misses of one phase, and its p_max."""
+def _phase_fit(alive, weights, fall, phase):  # type: ignore[no-untyped-def]
+    """Return the best log likelihood of hits and misses of one phase, and its p_max.
+
+    ``weights`` (rows,) are the likelihood ratios of the picks, 0 where there is none.
+    """
     top, top_p = -math.inf, 0.0
     for p_max in _P_MAX:
-        part = 0.0
-        product = 1.0
+        total, product = 0.0, 1.0
         for row in range(phase, alive.size, 2):
             if alive[row]:
                 p = p_max * fall[row // 2]
-                if chosen[row] >= 0:
-                    part += max(gains[row] + math.log(p), math.log(1.0 - p))
-                else:
-                    product *= 1.0 - p
-                    if product < 1e-200:
-                        part += math.log(product)
-                        product = 1.0
-        part += math.log(product)
-        if part > top:
-            top, top_p = part, p_max
+                product *= max(weights[row] * p, 1.0 - p)
+                if product < 1e-200 or product > 1e200:
+                    total += math.log(product)
+                    product = 1.0
+        total += math.log(product)
+        if total > top:
+            top, top_p = total, p_max
     return top, top_p
 
 
 @njit(cache=True)
-def score(net, rules, picks, origin, chosen, gains, range_out):  # type: ignore[no-untyped-def]
+def _fit_detection(alive, weights, distance, farthest, fitted):  # type: ignore[no-untyped-def]
+    """Fit the model of `detected` to hits and misses; return the log likelihood.
+
+    ``farthest`` is the distance of the farthest hit, km.
+    """
+    best = -math.inf
+    for k in range(_N_RANGES):
+        half = farthest * 0.35 * 1.45**k
+        power = (distance / half) ** _STEEPNESS[0]
+        for steep in _STEEPNESS:
+            fall = 1.0 / (1.0 + power)
+            part_p, p = _phase_fit(alive, weights, fall, 0)
+            part_s, s = _phase_fit(alive, weights, fall, 1)
+            if part_p + part_s > best:
+                best = part_p + part_s
+                fitted[:4] = half, p, s, steep
+            power = power * power
+    return best
+
+
+@njit(cache=True)
+def _own_factor(net, rules, picks, origin, chosen, used, flat):  # type: ignore[no-untyped-def]
+    """Return the factor of an event, and by how much ln(volume of the posterior) exceeds that
+    of ``used``, the factor that it was located with."""
+    square, stated2, own2, peak = np.empty((4, chosen.size))
+    n = 0
+    for row in range(chosen.size):
+        i = chosen[row]
+        if i >= 0:
+            tt = travel_time(net, row, flat[row // 2], origin[2])[0]
+            square[n] = (picks.time[i] - origin[3] - tt) ** 2
+            stated2[n] = net.error_s**2 + (net.error_fraction * tt) ** 2
+            own2[n] = picks.sigma[i] ** 2
+            peak[n] = picks.gain[i]
+            n += 1
+    factor = fit_factor(rules, square[:n], stated2[:n], own2[:n], peak[:n])
+    change = 0.0
+    for j in range(n):
+        change += math.log((factor * stated2[j] + own2[j]) / (used * stated2[j] + own2[j]))
+    return factor, 2.0 * change / max(n, 1)
+
+
+@njit(cache=True)
+def score(net, rules, picks, origin, chosen, used, fitted):  # type: ignore[no-untyped-def]
     """Return J of an origin; ``chosen`` keeps the picks better explained by it than by noise.
 
-    ``gains`` (rows,) receives the log-likelihood ratio of each chosen pick, detection included;
-    ``range_out`` half range (km) and the two p_max of the detection model that fits best, and
-    the scale of the variances. J includes what a smaller scale costs: the posterior shrinks, so
-    there are more independent hypotheses.
+    ``fitted`` (`N_FITTED`,) receives the detection model and the factor on the variance of model
+    errors that fit best. J includes what a factor below ``used``, that of the location, costs:
+    the posterior shrinks, so there are more independent hypotheses.
     """
-    rows = 2 * net.east.size
-    distance = np.empty(rows // 2)
+    rows = chosen.size
     alive = picks.alive[hour_index(picks, origin[3])]
-    flat = np.empty(rows // 2)
-    squares = np.empty(rows)
-    n = 0
-    model2 = model_factor(picks, origin[3])
-    for site in range(rows // 2):
-        flat[site] = math.hypot(origin[0] - net.east[site], origin[1] - net.north[site])
-        distance[site] = math.hypot(flat[site], origin[2])
-        for row in (2 * site, 2 * site + 1):
-            if chosen[row] >= 0:
-                i, d = chosen[row], flat[site]
-                r, s, _ = residual_gain(net, picks, row, i, d, origin, 1.0, model2)
-                squares[n] = (r / s) ** 2
-                n += 1
-    scale = fit_scale(rules, squares[:n])
-    range_out[3] = scale
-    reach = 0.0
+    flat = np.hypot(origin[0] - net.east, origin[1] - net.north)
+    distance = np.hypot(flat, origin[2])
+    factor, growth = _own_factor(net, rules, picks, origin, chosen, used, flat)
+    fitted[FACTOR] = factor
+    weights = np.zeros(rows)
+    farthest = 0.0
     for row in range(rows):
         if chosen[row] >= 0:
             d = flat[row // 2]
-            r, s, gain = residual_gain(net, picks, row, chosen[row], d, origin, scale, model2)
-            gains[row] = gain
+            r, s, gain = residual_gain(net, picks, row, chosen[row], d, origin, factor)
             if abs(r) > rules.gate * s:
                 chosen[row] = -1
             else:
-                reach = max(reach, distance[row // 2])
-    if reach <= 0.0:
+                weights[row] = math.exp(gain)
+                farthest = max(farthest, distance[row // 2])
+    if farthest <= 0.0:
         return -math.inf
-    best = -math.inf
-    fall = np.empty(rows // 2)
-    for k in range(_N_RANGES):
-        half = reach * 0.35 * 1.45**k
-        for site in range(rows // 2):
-            fall[site] = 1.0 / (1.0 + (distance[site] / half) ** 4)
-        part_p, p = _phase_fit(alive, chosen, gains, fall, 0)
-        part_s, s = _phase_fit(alive, chosen, gains, fall, 1)
-        if part_p + part_s > best:
-            best = part_p + part_s
-            range_out[0], range_out[1], range_out[2] = half, p, s
+    best = _fit_detection(alive, weights, distance, farthest, fitted)
     for row in range(rows):
         if chosen[row] >= 0:
-            p = detected(distance[row // 2], range_out[0], range_out[1 + row % 2])
-            gains[row] += math.log(p) - math.log(1.0 - p)
-            if gains[row] <= 0.0:
+            p = detected(distance[row // 2], fitted, row % 2)
+            if weights[row] * p <= 1.0 - p:
                 chosen[row] = -1
-    return best + 2.0 * math.log(min(scale, 1.0))
+    return best + min(growth, 0.0)
 
 
 @njit(cache=True)

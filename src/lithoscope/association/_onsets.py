@@ -125,7 +125,6 @@ def build_onsets(
         largest,
         alive,
         first_hour,
-        np.ones(len(alive)),
     )
     return Onsets(picks, source, table, row, seconds, double, double_of)
 
@@ -214,11 +213,6 @@ def with_noise_rates(onsets: Onsets, noise: NDArray[np.bool_], window_s: float) 
     rate = local_rates(picks.start, picks.time, noise, window_s, _GRANTED_NOISE)
     gain = picks.gain + np.log(picks.rate / rate)
     return replace(onsets, picks=picks._replace(rate=rate, gain=gain))
-
-
-def with_model_factors(onsets: Onsets, factors: FloatArray) -> Onsets:
-    """Return the onsets with other factors on the variance of model errors, one an hour."""
-    return replace(onsets, picks=onsets.picks._replace(model2=factors))
 
 
 @njit(cache=True)

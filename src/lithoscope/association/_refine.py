@@ -13,10 +13,18 @@ from lithoscope.association._arrays import (
     FloatArray,
     IntArray,
     first_at,
-    model_factor,
     travel_time,
 )
-from lithoscope.association._fit import detected, improbable, locate, residual_gain, score
+from lithoscope.association._fit import (
+    FACTOR,
+    N_FITTED,
+    TRIED,
+    detected,
+    improbable,
+    locate,
+    residual_gain,
+    score,
+)
 from lithoscope.association._search import cell_spread, fill_cell, leaf_of
 
 MAX_ROUNDS = 16
@@ -25,13 +33,15 @@ BURST_S = 15.0
 # A pick at the onset that another event explains as the other phase needs this gain: mostly one
 # onset was picked twice, yet where events overlap P of one and S of another do meet.
 TWIN_GAIN = 3.0
+# The least by which a bid raises the price of a pick: two matchings that differ by less are alike.
+AUCTION_STEP = 1e-3
 
 
 class Events(NamedTuple):
     """Events by origin time, and what is remembered of each from one refinement to the next."""
 
     origins: FloatArray  # (n, 4) east, north, depth, time
-    ranges: FloatArray  # (n, 5) what `score` fitted, and whether other depths were tried
+    ranges: FloatArray  # (n, `N_FITTED`) what `score` fitted, and whether other depths were tried
     chosen: IntArray  # (n, rows) pick of each row or -1
     given: IntArray  # (n, rows) picks it was last located with; -2 = it must be located anew
     kept: IntArray  # (n, rows) those of them that the score kept
@@ -40,7 +50,7 @@ class Events(NamedTuple):
 
 def no_events(n_rows: int) -> Events:
     none = np.empty((0, n_rows), dtype=np.int64)
-    return Events(np.empty((0, 4)), np.empty((0, 5)), none, none, none, np.empty(0))
+    return Events(np.empty((0, 4)), np.empty((0, N_FITTED)), none, none, none, np.empty(0))
 
 
 def with_new(events: Events, origins: FloatArray, ranges: FloatArray) -> Events:
@@ -55,23 +65,21 @@ def with_new(events: Events, origins: FloatArray, ranges: FloatArray) -> Events:
 @njit(cache=True)
 def _reachable(net, rules, picks, origin, ranges, members, rows, gains):  # type: ignore[no-untyped-def]
     """Append every pick that can belong to an event, its row and its gain."""
-    scale = ranges[3]
-    model2 = model_factor(picks, origin[3])
+    factor = ranges[FACTOR]
     for row in range(2 * net.east.size):
         site = row // 2
         d = math.hypot(origin[0] - net.east[site], origin[1] - net.north[site])
         tt = travel_time(net, row, d, origin[2])[0]
-        error2 = model2 * (net.error_s**2 + (net.error_fraction * tt) ** 2)
+        error2 = factor * (net.error_s**2 + (net.error_fraction * tt) ** 2)
         reach = rules.gate * math.sqrt(error2 + picks.sigma_max[row] ** 2)
-        reach *= max(1.0, math.sqrt(scale))
         end = picks.start[row + 1]
         i = first_at(picks.time, picks.start[row], end, origin[3] + tt - reach)
         if i == end or picks.time[i] > origin[3] + tt + reach:
             continue
-        p = detected(math.hypot(d, origin[2]), ranges[0], ranges[1 + row % 2])
+        p = detected(math.hypot(d, origin[2]), ranges, row % 2)
         bonus = math.log(p) - math.log(1.0 - p)
         while i < end and picks.time[i] <= origin[3] + tt + reach:
-            r, s, gain = residual_gain(net, picks, row, i, d, origin, scale, model2)
+            r, s, gain = residual_gain(net, picks, row, i, d, origin, factor)
             if abs(r) <= rules.gate * s and gain + bonus > 0.0:
                 members.append(i)
                 rows.append(row)
@@ -106,8 +114,53 @@ def _pairs(net, rules, picks, origins, ranges, stale, spans, known):  # type: ig
 
 
 @njit(cache=True)
+def _matching(pairs, n_picks):  # type: ignore[no-untyped-def]
+    """Return which pairs make up the matching of largest total gain, by auction (Bertsekas 1988,
+    Annals of Operations Research 14, 105-123, doi:10.1007/BF02186476).
+
+    A bidder is one row of one event. It bids for the pick of the largest gain less price, up to
+    where its second choice (or none, 0) would be as good; who is outbid bids again.
+    """
+    events, members, rows, gains = pairs
+    price = np.zeros(n_picks)
+    holder = np.full(n_picks, -1)  # first pair of the bidder
+    won = np.full(n_picks, -1)  # its pair
+    waiting = [k for k in range(events.size - 1, -1, -1)]
+    n = 0
+    for k in range(events.size - 1, -1, -1):
+        if k == 0 or events[k] != events[k - 1] or rows[k] != rows[k - 1]:
+            waiting[n] = k
+            n += 1
+    while n > 0:
+        n -= 1
+        first = waiting[n]
+        best, second, chosen = 0.0, 0.0, -1
+        k = first
+        while k < events.size and events[k] == events[first] and rows[k] == rows[first]:
+            value = gains[k] - price[members[k]]
+            if value > best:
+                best, second, chosen = value, best, k
+            elif value > second:
+                second = value
+            k += 1
+        if chosen < 0:
+            continue
+        i = members[chosen]
+        price[i] += best - second + AUCTION_STEP
+        if holder[i] >= 0:
+            waiting[n] = holder[i]
+            n += 1
+        holder[i], won[i] = first, chosen
+    matched = np.zeros(events.size)
+    for k in won:
+        if k >= 0:
+            matched[k] = 1.0
+    return matched
+
+
+@njit(cache=True)
 def _assign(picks, pairs, chosen, owner, contested):  # type: ignore[no-untyped-def]
-    """Give picks to events in the order of their gains; each pick goes to one event.
+    """Give picks to events, so that the sum of gains is largest; each pick goes to one event.
 
     ``contested`` receives how much of each event's score other events would have from its picks
     where they have none of their own: what it explains that they could not is the rest.
@@ -116,7 +169,9 @@ def _assign(picks, pairs, chosen, owner, contested):  # type: ignore[no-untyped-
     owner[:] = -1
     contested[:] = 0.0
     events, members, rows, gains = pairs
-    order = np.argsort(-gains, kind="mergesort")
+    # A pair outside the best matching gains less than it displaces: such fill what is left.
+    rank = gains + 1e6 * _matching(pairs, owner.size)
+    order = np.argsort(-rank, kind="mergesort")
     for k in order:
         e, i, row = events[k], members[k], rows[k]
         if owner[i] >= 0 or chosen[e, row] >= 0:
@@ -184,7 +239,7 @@ def _restart(net, grid, rules, picks, events, owner):  # type: ignore[no-untyped
     """Locate each event anew from other depths, with its own picks and those of no event.
 
     An event can hold to picks that fit a wrong place and leave out clear ones; it moves where
-    the evidence is larger. Each is tried once (``ranges[:, 4]``). Returns which have moved.
+    the evidence is larger. Each is tried once (`TRIED`). Returns which have moved.
     """
     origins, ranges, chosen, _, _, margins = events
     free = owner < 0
@@ -192,13 +247,13 @@ def _restart(net, grid, rules, picks, events, owner):  # type: ignore[no-untyped
         if picks.twin[i] >= 0 and owner[picks.twin[i]] >= 0:
             free[i] = False
     rows = chosen.shape[1]
-    trial, fitted, gains = np.empty(4), np.ones(5), np.empty(rows)
+    trial, fitted = np.empty(4), np.empty(N_FITTED)
     taken = np.empty(rows, dtype=np.int64)
     moved = np.zeros(margins.size, dtype=np.bool_)
     for e in range(origins.shape[0]):
-        if ranges[e, 4] > 0.0:
+        if ranges[e, TRIED] > 0.0:
             continue
-        ranges[e, 4] = 1.0
+        ranges[e, TRIED] = 1.0
         for i in chosen[e]:
             if i >= 0:
                 free[i] = True
@@ -214,7 +269,7 @@ def _restart(net, grid, rules, picks, events, owner):  # type: ignore[no-untyped
             log_det = locate(net, grid, rules, picks, free, cell, trial, spread, 1.0, taken)
             if log_det == -math.inf:
                 continue
-            total = score(net, rules, picks, trial, taken, gains, fitted)
+            total = score(net, rules, picks, trial, taken, 1.0, fitted)
             margin = improbable(rules, taken, total, log_det)
             if margin > margins[e] + 0.5:
                 for row in range(rows):
@@ -222,7 +277,7 @@ def _restart(net, grid, rules, picks, events, owner):  # type: ignore[no-untyped
                         free[taken[row]] = True
                 margins[e] = margin
                 origins[e] = trial
-                ranges[e, :4] = fitted[:4]
+                ranges[e, :TRIED] = fitted[:TRIED]
                 chosen[e] = taken
                 moved[e] = True
         for i in chosen[e]:
@@ -252,7 +307,6 @@ def _settle(net, grid, rules, picks, events):  # type: ignore[no-untyped-def]
     """
     origins, ranges, chosen, given, kept, margins = events
     free = np.ones(1, dtype=np.bool_)
-    gains = np.empty(chosen.shape[1])
     changed = np.zeros(margins.size, dtype=np.bool_)
     for e in range(margins.size):
         if (chosen[e] == given[e]).all():
@@ -260,9 +314,9 @@ def _settle(net, grid, rules, picks, events):  # type: ignore[no-untyped-def]
             continue
         changed[e] = True
         given[e] = chosen[e]
-        scale = ranges[e, 3]
-        log_det = locate(net, grid, rules, picks, free, 0, origins[e], -1.0, scale, chosen[e])
-        total = score(net, rules, picks, origins[e], chosen[e], gains, ranges[e])
+        used = ranges[e, FACTOR]
+        log_det = locate(net, grid, rules, picks, free, 0, origins[e], -1.0, used, chosen[e])
+        total = score(net, rules, picks, origins[e], chosen[e], used, ranges[e])
         margins[e] = improbable(rules, chosen[e], total, log_det)
         kept[e] = chosen[e]
     return changed
@@ -325,15 +379,14 @@ def explain(net, picks, origins, ranges, chosen):  # type: ignore[no-untyped-def
     residuals = np.zeros(chosen.shape)
     certainty = np.zeros(chosen.shape)
     for e in range(chosen.shape[0]):
-        model2 = model_factor(picks, origins[e, 3])
         for row in range(chosen.shape[1]):
             i = chosen[e, row]
             if i >= 0:
                 site = row // 2
                 d = math.hypot(origins[e, 0] - net.east[site], origins[e, 1] - net.north[site])
-                r, _, gain = residual_gain(net, picks, row, i, d, origins[e], ranges[e, 3], model2)
+                r, _, gain = residual_gain(net, picks, row, i, d, origins[e], ranges[e, FACTOR])
                 hypocentral = math.hypot(d, origins[e, 2])
-                p = detected(hypocentral, ranges[e, 0], ranges[e, 1 + row % 2])
+                p = detected(hypocentral, ranges[e], row % 2)
                 residuals[e, row] = r
                 certainty[e, row] = 1.0 / (1.0 + math.exp(-gain) * (1.0 - p) / p)
     return residuals, certainty

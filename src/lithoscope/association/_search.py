@@ -29,7 +29,7 @@ from lithoscope.association._arrays import (
     hour_index,
     travel_time,
 )
-from lithoscope.association._fit import improbable, locate, score
+from lithoscope.association._fit import N_FITTED, improbable, locate, score
 
 BINS = 32
 # Gate of the sweep in sigma: wide enough that a true arrival is missed in 1 of 80.
@@ -261,16 +261,15 @@ def search(net, grid, rules, picks, free, roots, root_s, spans):  # type: ignore
 
     Returns
     -------
-    Origins (n, 4): east, north, depth, time; and what `score` fitted (n, 5).
+    Origins (n, 4): east, north, depth, time; and what `score` fitted (n, `N_FITTED`).
     """
     deepest = grid.shape.shape[0] - 1
     chosen = np.empty(2 * net.east.size, dtype=np.int64)
-    gains = np.empty(chosen.size)
-    reach = np.zeros(5)
+    fitted = np.zeros(N_FITTED)
     origin = np.empty(4)
     max_events = free.sum() // rules.min_picks + 1
     origins = np.empty((max_events, 4))
-    ranges = np.empty((max_events, 5))
+    ranges = np.empty((max_events, N_FITTED))
     near, work = windows(net, picks, roots, root_s), np.zeros((3, BINS + 1))
     ground = Ground(net, grid, picks, free, near, work, rules.promise_min)
     wide = net.error_s + net.error_fraction * net.longest_s + picks.sigma_max.max()
@@ -304,13 +303,13 @@ def search(net, grid, rules, picks, free, roots, root_s, spans):  # type: ignore
         above = deepest - level
         least = 0.0 if above == 0 else EXPLAINED * bound
         if not (above == 0 or above in EARLY) or not _fit_node(
-            net, grid, rules, picks, free, level, cell, middle, least, origin, chosen, gains, reach
+            net, grid, rules, picks, free, level, cell, middle, least, origin, chosen, fitted
         ):
             if above > 0:
                 _open(heap, ground, r, n, level, cell, first, last)
             continue
         origins[n] = origin
-        ranges[n] = reach
+        ranges[n] = fitted
         n += 1
         _claim(picks, free, chosen, notes, n)
         _push(heap, ground, r, n, level, cell, begin, end)
@@ -319,7 +318,7 @@ def search(net, grid, rules, picks, free, roots, root_s, spans):  # type: ignore
 
 @njit(cache=True)
 def _fit_node(  # type: ignore[no-untyped-def]
-    net, grid, rules, picks, free, level, cell, moment, least, origin, chosen, gains, reach
+    net, grid, rules, picks, free, level, cell, moment, least, origin, chosen, fitted
 ):
     """Fit an event from the middle of a node; return whether it stands and its score suffices."""
     origin[:] = middle_of(grid, level, cell, moment)
@@ -327,7 +326,7 @@ def _fit_node(  # type: ignore[no-untyped-def]
     log_det = locate(net, grid, rules, picks, free, cell, origin, 0.3 * spread, 1.0, chosen)
     if log_det == -math.inf:
         return False
-    total = score(net, rules, picks, origin, chosen, gains, reach)
+    total = score(net, rules, picks, origin, chosen, 1.0, fitted)
     return total > least and improbable(rules, chosen, total, log_det) >= 0.0
 
 

@@ -42,17 +42,12 @@ class AssociationSettings(Settings):
         le=0.5,
         description="1 sigma of travel-time errors of the velocity model, as part of the time",
     )
-    model_error_picks: float = Field(
-        4.0,
+    model_error_doubt: float = Field(
+        1.0,
         gt=0,
-        description="the stated errors count as this many picks when the scatter of an event's own "
-        "residuals is estimated, which decides how well further picks must fit",
-    )
-    learn_model_errors: bool = Field(
-        False,
-        description="true = after a first pass model errors are taken as large as the residuals of "
-        "all events within alive_window_s say; sharper where events overlap, but an event then "
-        "depends on later ones, so that watch and run need not agree",
+        description="how far model errors differ between events: 1 sigma of the natural "
+        "logarithm of their size; residuals of an event say how large its own are, and so how well "
+        "further picks must fit",
     )
     gate_sigma: float = Field(
         3.5,
