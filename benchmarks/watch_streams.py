@@ -4,15 +4,13 @@
         [--speed N] [--faults] [--output FOLDER]
     python benchmarks/watch_streams.py latency --data FOLDER --stations FILE [--speed N]
     python benchmarks/watch_streams.py kills [--kills N]
-    python benchmarks/watch_streams.py long [--hours N] [--stations-count N]
     python benchmarks/watch_streams.py --small
 
 ``replay`` serves recordings over SeedLink and watches them; the final solution is compared with a
 batch run on the same files. ``latency`` feeds recordings in packets of 1 s at a pace that is
 counted in CPU seconds of the watch and the seconds it waits for data, so that the figures are
 those of a core of its own on a busy machine too. ``kills`` kills a watch with SIGKILL at random
-moments of a replay and begins it again each time. ``long`` feeds synthetic noise with an event
-every five minutes, as fast as it goes, and reports memory, open files and latency by hour of data.
+moments of a replay and begins it again each time. For days of data see ``watch_week.py``.
 Without ``--data`` the recordings are synthetic (5 stations, 5 minutes, seed 7), with the classical
 picker.
 """
@@ -28,7 +26,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,20 +208,18 @@ def latency(options: argparse.Namespace, folder: Path) -> None:
 
 def kills(options: argparse.Namespace, folder: Path) -> None:
     """Kill a watch again and again; print the difference from a run."""
-    case = small_case(folder / "data")
+    case = make(folder / "data", n_stations=5, n_events=6, duration_s=600.0)
     batch = run([case.waveforms], [case.stations], folder / "run", settings()).catalog
     rng = np.random.default_rng(options.seed)
     output = folder / "watch"
-    speed = 300.0 / (options.kills * options.pause_s)
-    how = ReplaySettings(port=0, speed=speed, wait_for_clients=1)
-    began = time.monotonic()
-    where: list[str] = []
+    turn_s = options.pause_s + options.start_s
+    how = ReplaySettings(port=0, speed=600.0 / (options.kills * turn_s), wait_for_clients=1)
+    began, marks = time.monotonic(), []
     with Replay(case.waveforms, how) as server:
         words = [
             *(sys.executable, "-m", "lithoscope", "watch", server.url, "--start", "earliest"),
             *("--stations", str(case.stations), "--output", str(output), "--picker", "classical"),
-            *("--set", "engine.workers=1", "--set", "live.status_s=0.2", "--until-idle", "5"),
-            *("--set", "live.watchdog_s=20"),
+            *("--set", "engine.workers=1", "--set", "live.status_s=0.2", "--until-idle", "10"),
         ]
         for _ in range(options.kills):
             process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -232,98 +227,37 @@ def kills(options: argparse.Namespace, folder: Path) -> None:
             process.stderr.readline()  # it works: the first status
             time.sleep(float(rng.uniform(0.0, 2 * options.pause_s)))
             process.send_signal(signal.SIGKILL)
-            rest = process.stderr.read().decode().strip().splitlines()
-            process.wait()
-            where.append(rest[-1].split(":")[-1] if rest else "")
+            process.communicate()
+            marks.append(round((server.position_ns - server.cutter.start_ns) / NS_PER_S))
+            if options.verbose:
+                print(
+                    f"kill at {marks[-1]} s of data, {time.monotonic() - began:.0f} s", flush=True
+                )
+        words += ["--set", "live.watchdog_s=30"]
         done = subprocess.run(words, capture_output=True, check=False)
-    print(f"{options.kills} kills in {time.monotonic() - began:.0f} s; last exit {done.returncode}")
-    print_difference(catalogue(output), batch)
+    print(
+        f"{options.kills} kills in {time.monotonic() - began:.0f} s, {sum(m < 600 for m in marks)} "
+        f"of them while data came; last exit {done.returncode}"
+    )
+    live = catalogue(output)
+    print_difference(live, batch)
+    print_losses(live, batch)
     print_versions(output)
 
 
-def long(options: argparse.Namespace, folder: Path) -> None:
-    """Feed hours of synthetic data; print memory, files and latency by hour of data."""
-    case = make(folder / "data", n_stations=options.stations_count, n_events=1, duration_s=300.0)
-    template = packets_of(case.waveforms, packet_s=20.0)
-    cycles = round(options.hours * 12)
-    print(f"{options.stations_count} stations, {cycles} x 300 s, {len(template)} packets each")
-    rows: list[dict[str, Any]] = []
-
-    def note(health: dict[str, Any]) -> None:
-        rows.append(health | {"cpu_s": time.process_time()})
-
-    chosen = settings(
-        live={
-            "status_s": 1.0,
-            "queue_packets": max(len(template), 100),
-            "keep_hours": options.keep_hours,
-        }
-    )
-    wall, cpu = time.monotonic(), time.process_time()
-    source = MemorySource(_repeated(template, cycles))
-    result = watch([source], [case.stations], folder / "watch", chosen, on_status=note)
-    cpu = time.process_time() - cpu
+def print_losses(live: Catalog, batch: Catalog) -> None:
+    """Print how many events are lost, invented or doubled beside a run."""
+    mine, theirs = (np.sort(c.events["time"].astype("int64").to_numpy()) for c in (live, batch))
+    near = np.abs(mine[:, None] - theirs[None, :]) <= NS_PER_S
     print(
-        f"{cpu:.0f} CPU s, {time.monotonic() - wall:.0f} s; {cpu / options.hours:.2f} CPU s an hour"
+        f"lost: {int((~near.any(axis=0)).sum())}, without a partner: "
+        f"{int((~near.any(axis=1)).sum())}, doubled: {int((near.sum(axis=0) > 1).sum())}"
     )
-    print_hours(rows)
-    events = catalogue(folder / "watch").events
-    print(f"matched: {len(events)} events of {cycles}")
-    print_latency(result.health)
-
-
-def _repeated(template: list[Packet], cycles: int) -> Iterator[Packet]:
-    """Yield the packets again and again, five minutes later each time."""
-    for cycle in range(cycles):
-        shift_ns = cycle * 300 * NS_PER_S
-        for packet in template:
-            moved = packet.starttime_ns + shift_ns
-            yield replace(packet, starttime_ns=moved, raw=_stamped(packet.raw, moved))
-
-
-def _stamped(raw: bytes, start_ns: int) -> bytes:
-    """Return a miniSEED 2 record with another start time (SEED 2.4, fixed header, BTIME)."""
-    moment = pd.Timestamp(start_ns, tz="UTC")
-    tenths, rest = divmod(start_ns % NS_PER_S, 100_000)
-    assert rest < 1_000
-    head = moment.year.to_bytes(2, "big") + moment.day_of_year.to_bytes(2, "big")
-    head += bytes([moment.hour, moment.minute, moment.second, 0]) + tenths.to_bytes(2, "big")
-    return raw[:20] + head + raw[30:]
-
-
-def print_hours(rows: list[dict[str, Any]]) -> None:
-    """Print one line for each sixth of the data time."""
-    table = pd.DataFrame(
-        {
-            "hour": [r["clock_ns"] / NS_PER_S / 3600 for r in rows],
-            "memory_mb": [r["memory_mb"] for r in rows],
-            "open_files": [r["open_files"] for r in rows],
-            "pick_s": [r["stages"].get("pick", {}).get("latency_s", np.nan) for r in rows],
-            "events": [r["n_events"] for r in rows],
-        }
-    )
-    table["hour"] -= table["hour"].iloc[0]
-    step = max(np.ceil(table["hour"].max() / 12), 1.0)
-    table["part"] = (table["hour"] // step).astype(int)
-    print("| hours of data | memory MB | open files | median pick s | events |")
-    print("| --- | --- | --- | --- | --- |")
-    for part, some in table.groupby("part"):
-        last = some.iloc[-1]
-        print(
-            f"| to {(part + 1) * step:g} | {some['memory_mb'].max():.0f} | "
-            f"{some['open_files'].max():.0f} | {last['pick_s']:.3f} | {last['events']:.0f} |"
-        )
-    later = table[table["hour"] >= 1.0]["memory_mb"]
-    if len(later):
-        change = 100 * (later.iloc[-1] / later.iloc[0] - 1)
-        print(f"memory after the first hour: {change:+.1f} % to the end")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "mode", nargs="?", choices=["replay", "latency", "kills", "long"], default="replay"
-    )
+    parser.add_argument("mode", nargs="?", choices=["replay", "latency", "kills"], default="replay")
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--stations", type=Path)
@@ -335,17 +269,15 @@ def main() -> None:
     parser.add_argument("--faults", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--pause-s", type=float, default=1.0)
+    parser.add_argument("--pause-s", type=float, default=5.0, help="mean time before a kill")
+    parser.add_argument("--start-s", type=float, default=15.0, help="what a start takes")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--hours", type=float, default=168.0)
-    parser.add_argument("--keep-hours", type=float, default=26.0)
-    parser.add_argument("--stations-count", type=int, default=12)
     options = parser.parse_args()
     if options.small:
         options.idle_s, options.speed, options.faults = 2.0, 0.0, True
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder:
-        modes = {"replay": replay, "latency": latency, "kills": kills, "long": long}
+        modes = {"replay": replay, "latency": latency, "kills": kills}
         modes[options.mode](options, Path(folder))
 
 

@@ -246,9 +246,9 @@ def test_state_is_whole_or_as_before(tmp_path: Path) -> None:
 def test_an_onset_is_seen_in_its_packet_and_noise_is_not() -> None:
     signal = ChannelSignal()
     noise = packets(60)
-    assert not any([signal.add(p) for p in noise])
+    assert not any([signal.add([p]) for p in noise])
     assert signal.rms == pytest.approx(1000, rel=0.05)
-    assert signal.add(replace(noise[0], samples=noise[0].samples * 5))
+    assert signal.add([noise[0], replace(noise[0], samples=noise[0].samples * 5)])
 
 
 def test_the_same_problem_is_said_once_an_hour() -> None:

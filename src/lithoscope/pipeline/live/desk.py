@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lithoscope.catalog import Change, Store
@@ -18,16 +18,23 @@ from lithoscope.pipeline.live.events import (
 from lithoscope.pipeline.live.health import Meter, Problems
 from lithoscope.pipeline.live.measure import Bench, job_of
 from lithoscope.pipeline.live.network import Network
-from lithoscope.pipeline.live.picks import PickBoard
+from lithoscope.pipeline.live.picks import PickBoard, Repicked
 from lithoscope.pipeline.live.rolling import associate_span, cut
 from lithoscope.pipeline.live.settings import LiveSettings
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.schema import EVENTS, STATION_MAGNITUDES
 
-# Of its time, the association takes at most a third while data wait.
-_REST = 2.0
-_LONGEST_REST_S = 10.0
+# While data wait, a thorough association is followed by a rest of so many times its length,
+# within these limits (s).
+_REST = 5.0
+_REST_S = 1.0, 10.0
 _MEASURED_AT_ONCE = 4
+# A quick look is for origins up to this long before now (s of data).
+_QUICK_S = 15.0
+# Time a turn spends on updates of published events while data wait (s).
+_UPDATES_S = 0.05
+# A station is read as a run reads it after so much new data (s), sooner if there is time.
+_READ_S, _READ_IDLE_S = 240.0, 60.0
 # Beyond the end of the signal window of a magnitude: margins of the response filter.
 _MARGIN_S = 15.0
 
@@ -72,13 +79,15 @@ class Desk:
         self.events = LiveEvents()
         self.settled_s = -math.inf
         self.clock_ns = 0
+        # From when on picks changed since the last look, and since the last thorough one.
         self.changed_ns: int | None = None
+        self.owed_ns: int | None = None
         self._tell = tell
         self._now_ns = now_ns
         self._rest_until = 0.0
         self._todo: dict[str, LiveEvent] = {}
         # Ids of picks in the store that were not final when they were written, by station.
-        self._provisional: dict[str, set[str]] = {}
+        self.provisional: dict[str, set[str]] = {}
         self.pruned = False
 
     # Picking
@@ -95,7 +104,7 @@ class Desk:
         for station in self.network.picked:
             if station not in self.board.stations:
                 continue
-            seconds = self.board.waiting_s(station, self.edge_ns(station))
+            seconds = self.board.unseen_s(station, self.edge_ns(station))
             if seconds <= 0:
                 continue
             urgent = station in onsets
@@ -104,38 +113,84 @@ class Desk:
         return [station for _, _, station in sorted(waiting)]
 
     def pick(self, station: str) -> None:
-        """Pick one station up to the edge of its data."""
-        edge, before = self.edge_ns(station), self.board.stations[station].picked_ns
+        """Pick one station up to the edge of its data, in memory if that can be."""
+        edge, before = self.edge_ns(station), self.board.stations[station].seen_ns
         with self.meter.time("pick"):
-            done = self.board.pick(station, self.spool, edge, self.network.channels(station))
-        self.problems.add(done.problems, self.clock_ns)
+            done = self.board.glance(station, edge, self.network.channels(station))
+        if done is None:
+            done = self._read(station, edge)
+        else:
+            self._changed(done)
         if done.changed_ns is None:
             return
-        self.changed_ns = min(self.changed_ns or done.changed_ns, done.changed_ns)
-        fresh = self.board.stations[station].picks["time"].astype("int64")
+        fresh = self.board.stations[station].young["time"].astype("int64")
         for time_ns in fresh[fresh > before - 2 * NS_PER_S]:
             self.meter.add("pick after onset (data)", (edge - int(time_ns)) / NS_PER_S)
+
+    def unread(self, *, idle: bool) -> str | None:
+        """Return the station whose data have waited longest to be read as a run reads them."""
+        waiting = [
+            (self.board.unread_s(s, self.edge_ns(s)), s)
+            for s in self.network.picked
+            if s in self.board.stations
+        ]
+        seconds, station = max(waiting, default=(0.0, ""))
+        return station if seconds >= (_READ_IDLE_S if idle else _READ_S) else None
+
+    def read(self, station: str) -> None:
+        """Pick one station as a run would, up to the edge of its data."""
+        self._read(station, self.edge_ns(station))
+
+    def _read(self, station: str, edge_ns: int) -> Repicked:
+        with self.meter.time("read and pick"):
+            done = self.board.pick(station, self.spool, edge_ns, self.network.channels(station))
+        self._changed(done)
+        return done
+
+    def _changed(self, done: Repicked) -> None:
+        self.problems.add(done.problems, self.clock_ns)
+        self.events.rename(done.renamed)
+        if done.changed_ns is not None:
+            self.changed_ns = min(self.changed_ns or done.changed_ns, done.changed_ns)
+            self.owed_ns = min(self.owed_ns or done.changed_ns, done.changed_ns)
 
     # Events
 
     def associate(self, *, hurry: bool) -> None:
-        """Look again at the events that changed picks can belong to."""
-        if self.changed_ns is None or not self.network.picked:
-            return
-        if hurry and time.monotonic() < self._rest_until:
-            return
-        changed_s = self.changed_ns / NS_PER_S - self.network.longest_s - 1.0
-        start = cut(self.events.solutions(), changed_s)
-        started = time.monotonic()
-        self._span((start, math.inf), sure=False)
-        self.changed_ns = None
-        cost = time.monotonic() - started
-        self.meter.add("associate", cost)
-        self._rest_until = time.monotonic() + min(_REST * cost, _LONGEST_REST_S)
+        """Look again at the events that changed picks can belong to.
 
-    def _span(self, span_s: tuple[float, float], *, sure: bool) -> None:
-        picks = self.board.table(self.network.picked)
+        At once at those with an origin shortly before the change; at the others when there is
+        time.
+        """
+        if not self.network.picked or self.owed_ns is None:
+            return
+        started = time.monotonic()
+        if not hurry or started >= self._rest_until:
+            self._look(self.owed_ns / NS_PER_S - self.network.longest_s, quick=False)
+            self.changed_ns = self.owed_ns = None
+            cost = time.monotonic() - started
+            self.meter.add("associate", cost)
+            rest_s = min(max(_REST * cost, _REST_S[0]), _REST_S[1])
+            self._rest_until = time.monotonic() + rest_s
+        elif self.changed_ns is not None:
+            behind_s = min(self.network.longest_s, _QUICK_S)
+            start_s = max(
+                self.changed_ns / NS_PER_S - behind_s, self.clock_ns / NS_PER_S - _QUICK_S
+            )
+            self._look(start_s, quick=True)
+            self.changed_ns = None
+            self.meter.add("associate quickly", time.monotonic() - started)
+
+    def _look(self, start_s: float, *, quick: bool) -> None:
+        self._span((cut(self.events.solutions(), start_s - 1.0), math.inf), quick=quick)
+
+    def _span(
+        self, span_s: tuple[float, float], *, sure: bool = False, quick: bool = False
+    ) -> None:
         settings = self.network.settings.association
+        far_s = self.network.longest_s + settings.alive_window_s + 2 * 3600.0
+        since = None if math.isinf(span_s[0]) else round((span_s[0] - far_s) * NS_PER_S)
+        picks = self.board.table(self.network.picked, since)
         found = associate_span(
             picks,
             self.network.sites,
@@ -144,6 +199,7 @@ class Desk:
             self.events.solutions(),
             span_s,
             self.network.longest_s,
+            quick=quick,
         )
         taken = self.events.take(span_s, found, picks, sure=sure)
         for event in taken.changed:
@@ -154,14 +210,25 @@ class Desk:
         for event in taken.gone:
             self._cancel(event, "its picks are no longer explained by one event")
 
-    def locate(self, *, most: int | None = None) -> None:
-        """Locate and publish changed events, those never published first."""
+    def locate(self, *, hurry: bool = False) -> None:
+        """Locate and publish changed events: those never published at once, others in their turn.
+
+        While data wait, an event is updated after 2, then 4, then 8 s of data, and so on.
+        """
         order = sorted(self._todo.values(), key=lambda e: (bool(e.published), -e.origin_ns))
-        for event in order[:most]:
+        started = time.monotonic()
+        for event in order:
+            if hurry and event.published:
+                if time.monotonic() - started > _UPDATES_S:
+                    break
+                if self.clock_ns < event.quiet_until_ns:
+                    continue
             if needs_location(event):
                 with self.meter.time("locate"):
                     found = locate_event(event, self.network.tools())
                 self.problems.add(found, self.clock_ns)
+            event.n_updates += 1
+            event.quiet_until_ns = self.clock_ns + (NS_PER_S << min(event.n_updates, 6))
             if event.events.empty:
                 self._cancel(event, "too few picks are left to locate it")
             else:
@@ -189,8 +256,12 @@ class Desk:
 
     def written(self, event: LiveEvent) -> None:
         """Take note that an event's picks are in the store, final or not."""
-        for row in event.picks[["station", "pick_id"]].itertuples(index=False):
-            self._provisional.setdefault(str(row[0]), set()).add(str(row[1]))
+        self.note_written(event.picks["pick_id"])
+
+    def note_written(self, pick_ids: Iterable[str]) -> None:
+        """Take note of picks in the store that may not be final."""
+        for name in pick_ids:
+            self.provisional.setdefault(name.rsplit("/", 2)[0], set()).add(name)
 
     def _measure_latency(self, event: LiveEvent) -> None:
         p = event.picks[event.picks["phase"] == "P"]["time"].sort_values()
@@ -297,10 +368,10 @@ class Desk:
     def finish(self) -> None:
         """Make the final solution of all that is kept: no data follow."""
         for station in self.network.picked:
-            while station in self.board.stations and self.board.waiting_s(
+            while station in self.board.stations and self.board.unread_s(
                 station, last := max(c.end_ns for c in self.spool.of_station(station))
             ):
-                self._pick_to(station, last)
+                self._read(station, last)
         self.board.settle()
         if self.network.picked:
             start = -math.inf
@@ -320,10 +391,6 @@ class Desk:
             if len(event.events):
                 self.publish(event)
 
-    def _pick_to(self, station: str, edge_ns: int) -> None:
-        done = self.board.pick(station, self.spool, edge_ns, self.network.channels(station))
-        self.problems.add(done.problems, self.clock_ns)
-
     # Keeping
 
     def prune(self) -> None:
@@ -341,15 +408,16 @@ class Desk:
         for name, table in (("picks", picks), ("detections", detections)):
             if len(table):
                 self.store.add(name, table)
+        shown = {name for event in self.events.all() for name in event.arrivals["pick_id"]}
         stale: list[str] = []
-        for station, written in self._provisional.items():
+        for station, written in self.provisional.items():
             mine = self.board.stations.get(station)
             if mine is None:
                 continue
-            known = set(mine.picks["pick_id"])
             old = {p for p in written if int(p.rpartition("/")[2]) < mine.final_ns}
-            stale += sorted(old - known)
-            written -= old
+            known = old & set(mine.picks["pick_id"])
+            stale += sorted(old - known - shown)
+            written -= known | (old - shown)
         if stale:
             self.store.forget_picks(stale)
         for table in self.problems.take():

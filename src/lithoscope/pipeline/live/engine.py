@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -159,6 +160,8 @@ class Watch:
         self._on_status = on_status
         self._times = dict.fromkeys(("sync", "save", "status", "slow"), time.monotonic())
         self._retry: dict[str, float] = {}
+        self._syncer = ThreadPoolExecutor(1, "sync")
+        self._syncing: Future[None] | None = None
         picker = make_picker(settings.picking)
         self.desk = Desk(
             spool=Spool(output / SPOOL, self.live.segment_s),
@@ -218,7 +221,8 @@ class Watch:
                 break
         self._attempt("magnitude", self._last_magnitudes)
         self.desk.bench.close()
-        self._sync()
+        self._sync(wait=True)
+        self._syncer.shutdown()
         self._save()
         self._status()
         self.hooks.close()
@@ -243,18 +247,29 @@ class Watch:
             final = min(saved.final_ns.get(station, 0), since)
             mine = StationPicks(max(final, first - desk.board.reach_ns))
             times = saved.picks["time"].astype("int64")
-            mine.picks = saved.picks[(saved.picks["station"] == station) & (times < mine.final_ns)]
+            mine.old = saved.picks[(saved.picks["station"] == station) & (times < mine.final_ns)]
             starts = saved.detections["starttime"].astype("int64")
             mine.detections = saved.detections[
                 (saved.detections["station"] == station) & (starts < mine.final_ns)
             ]
             mine.stored_ns = mine.final_ns
-            mine.picked_ns = mine.final_ns
+            mine.read_ns = mine.final_ns
             desk.board.stations[station] = mine
         desk.settled_s = saved.settled_s or -math.inf
         self._update_network()
         self._restore_events(saved)
-        desk.changed_ns = min(s.final_ns for s in desk.board.stations.values())
+        desk.note_written(saved.provisional)
+        for change in self._changes_after(saved.sequence):
+            if change.action != "cancel":
+                tables = self.store.event(change.event_id, change.version)
+                desk.note_written(tables.picks["pick_id"])
+        desk.owed_ns = min(s.final_ns for s in desk.board.stations.values())
+
+    def _changes_after(self, sequence: int) -> Iterator[Change]:
+        """Yield what a killed process changed after it last saved its state."""
+        while some := self.store.changes(sequence):
+            yield from some
+            sequence = some[-1].sequence
 
     def _restore_events(self, saved: Saved) -> None:
         desk = self.desk
@@ -292,7 +307,9 @@ class Watch:
             self._attempt(f"pick {station}", partial(desk.pick, station))
             receiver.onsets.discard(station)
         self._attempt("associate", partial(desk.associate, hurry=hurry))
-        self._attempt("locate", partial(desk.locate, most=4 if hurry else None))
+        self._attempt("locate", partial(desk.locate, hurry=hurry))
+        if (late := desk.unread(idle=not items)) is not None:
+            self._attempt(f"pick {late}", partial(desk.read, late))
         self._attempt("magnitude", desk.end_measuring)
         if not hurry or self._since("slow") > 2.0:
             self._attempt("magnitude", desk.begin_measuring)
@@ -339,6 +356,7 @@ class Watch:
     def _update_network(self) -> None:
         found = self.desk.network.update(self.desk.spool)
         if found is not None:
+            self.desk.board.newest.forget_directions()
             self.problems.add(found, self.clock.now_ns)
             self.log.problems(found)
 
@@ -363,11 +381,28 @@ class Watch:
         what = "" if size is None else f" {message['magnitude_type']} {size:.1f}"
         self.log.write(f"{change.action} {change.event_id} version {change.version}{what}")
 
-    def _sync(self) -> None:
-        self.desk.spool.sync()
-        if self.receiver.moved:
-            self.files.save_marks(self.marks)
+    def _sync(self, *, wait: bool = False) -> None:
+        """Have the disk take what was written, then remember how far sources have been read.
+
+        In a thread: a disk may be slow, and picks cannot wait for it.
+        """
+        if self._syncing is not None and (wait or self._syncing.done()):
+            done, self._syncing = self._syncing, None
+            done.result()
+        if self._syncing is None and self.receiver.moved:
+            marks = {name: dict(found) for name, found in self.marks.items()}
             self.receiver.moved = False
+            self._syncing = self._syncer.submit(self._write, self.desk.spool.written(), marks)
+            if wait:
+                self._sync(wait=True)
+
+    def _write(self, paths: set[Path], marks: dict[str, dict[str, int]]) -> None:
+        try:
+            self.desk.spool.sync(paths)
+            self.files.save_marks(marks)
+        except BaseException:
+            self.receiver.moved = True
+            raise
 
     def _save(self) -> None:
         desk = self.desk
@@ -381,6 +416,8 @@ class Watch:
                 desk.settled_s,
                 {name: mine.final_ns for name, mine in boards.items()},
                 {e.event_id: e.measured for e in live if e.measured},
+                self.store.sequence(),
+                sorted(name for ids in desk.provisional.values() for name in ids),
                 desk.board.table(boards),
                 stack((m.detections for m in boards.values()), DETECTIONS),
                 stack((e.raw for e in live), STATION_MAGNITUDES),

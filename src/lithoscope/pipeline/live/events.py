@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -18,11 +18,12 @@ from lithoscope.pipeline.live.rolling import Solution
 from lithoscope.pipeline.live.tracker import arrivals_of, free_id, match
 from lithoscope.pipeline.settings import RunSettings
 from lithoscope.pipeline.tables import stack
-from lithoscope.schema import ARRIVALS, EVENTS, STATION_MAGNITUDES
+from lithoscope.schema import ARRIVALS, ASSIGNMENTS, EVENTS, PICKS, STATION_MAGNITUDES
 from lithoscope.traveltimes import VelocityModel
 
 # An event that one association does not find is kept until the next one agrees.
 _MISSED = 2
+_COMPANION = "companion/"
 _MAGNITUDE = [
     "magnitude",
     "magnitude_type",
@@ -52,6 +53,8 @@ class LiveEvent:
     published: str = ""
     shown_magnitude: float = float("nan")
     missed: int = 0
+    n_updates: int = 0
+    quiet_until_ns: int = 0
     settled: bool = False
     cancelled: bool = False
 
@@ -68,13 +71,14 @@ class LiveEvent:
 
 @dataclass(frozen=True)
 class Tools:
-    """What location needs beside picks."""
+    """What location needs beside picks; ``others`` are those of `companions`."""
 
     sites: pd.DataFrame
     model: VelocityModel
     settings: RunSettings
     prior: Prior | None
     terms: StationTerms | None
+    others: tuple[pd.DataFrame, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,16 @@ class LiveEvents:
                 gone.append(event)
         return Taken(changed, merged, gone)
 
+    def rename(self, renamed: dict[str, str]) -> None:
+        """Let events know the picks of theirs by new ids; solutions keep what they rest on."""
+        if not renamed:
+            return
+        for event in self.all():
+            ids = event.solution.pick_ids
+            if not ids.isdisjoint(renamed):
+                fresh = frozenset(renamed.get(name, name) for name in ids)
+                event.solution = replace(event.solution, pick_ids=fresh)
+
     def prune(self, before_ns: int) -> None:
         """Forget settled events before a time."""
         for name in [n for n, e in self.by_id.items() if e.origin_ns < before_ns]:
@@ -205,9 +219,10 @@ def locate_event(event: LiveEvent, tools: Tools) -> pd.DataFrame:
     if tools.terms is None:
         settings = settings.model_copy(update={"station_terms": "none"})
     solution = event.solution
+    assignments, picks = tools.others
     found = locate(
-        solution.assignments,
-        event.picks,
+        stack([solution.assignments, assignments], ASSIGNMENTS),
+        stack([event.picks, picks], PICKS),
         tools.sites,
         tools.model,
         settings,
@@ -225,7 +240,30 @@ def locate_event(event: LiveEvent, tools: Tools) -> pd.DataFrame:
         order, ignore_index=True
     )
     event.located = _located_key(event)
-    return found.problems
+    named = found.problems["what"].str.startswith(_COMPANION)
+    return found.problems[~named].reset_index(drop=True)
+
+
+def companions(sites: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return ASSIGNMENTS and PICKS that are too few to be located, one at each station.
+
+    With them every event is located with travel times to the same receivers, all stations, which
+    are tabulated once; a table of each set of stations would cost more than the location. They
+    change no answer (see `locate`).
+    """
+    rows = [
+        {
+            "event_id": f"{_COMPANION}{number // 2}",
+            "pick_id": f"{_COMPANION}{station}",
+            "station": station,
+            "phase": "P",
+            "time": pd.Timestamp(0, tz="UTC"),
+            "time_sigma_s": 1.0,
+            "residual_s": 0.0,
+        }
+        for number, station in enumerate(sites["station"])
+    ]
+    return ASSIGNMENTS.table(rows), PICKS.table(rows)
 
 
 def needs_location(event: LiveEvent) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,14 +67,15 @@ class ChannelSignal:
     rms: float = 0.0
     seen_s: float = 0.0
 
-    def add(self, packet: Packet) -> bool:
-        """Take a packet in; return whether an onset may be in it."""
-        samples = packet.samples.astype(np.float64)
-        duration = samples.size / packet.sampling_rate_hz
+    def add(self, packets: Sequence[Packet]) -> bool:
+        """Take packets in that follow each other; return whether an onset may be in them."""
+        samples = np.concatenate([p.samples for p in packets]).astype(np.float64)
+        rate_hz = packets[-1].sampling_rate_hz
+        duration = samples.size / rate_hz
         steps = np.abs(np.diff(samples))
         if not steps.size:
             return False
-        block = max(int(_BLOCK_S * packet.sampling_rate_hz), 1)
+        block = max(int(_BLOCK_S * rate_hz), 1)
         means = np.add.reduceat(steps, np.arange(0, steps.size, block))
         means /= np.diff(np.append(np.arange(0, steps.size, block), steps.size))
         onset = self.seen_s > 5.0 and bool(means.max() > _ONSET * self.step)

@@ -11,7 +11,7 @@ from lithoscope.association import longest_travel_time_s
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import ConfigError
 from lithoscope.location import StationTerms, read_station_terms
-from lithoscope.pipeline.live.events import Tools
+from lithoscope.pipeline.live.events import Tools, companions
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.pipeline.prior import build_prior
 from lithoscope.pipeline.run import velocity_model
@@ -47,10 +47,12 @@ class Network:
         self.inventory = Inventory(STATIONS.empty(), CHANNELS.empty(), {}, PROBLEMS.empty())
         self.sites = STATIONS.empty()
         self.longest_s = 0.0
+        self._others = companions(self.sites)
         self._known: list[str] = []
+        self._channels: dict[str, pd.DataFrame] = {}
 
     def tools(self) -> Tools:
-        return Tools(self.sites, self.model, self.settings, self.prior, self.terms)
+        return Tools(self.sites, self.model, self.settings, self.prior, self.terms, self._others)
 
     def update(self, spool: Spool) -> pd.DataFrame | None:
         """Take in new stations; return PROBLEMS, or None if there are none that are new."""
@@ -58,10 +60,12 @@ class Network:
         if codes == self._known:
             return None
         self._known = codes
+        self._channels.clear()
         archive = spool.archive(codes)
         self.inventory = read_stations(self.paths, self.settings.stations, codes=codes)
         chosen, about = preferred_stations(archive)
         self.sites = site_positions(self.inventory, chosen, archive.span_ns()[0])
+        self._others = companions(self.sites)
         placed = set(self.sites["station"])
         missing = [
             {
@@ -79,8 +83,10 @@ class Network:
         return stack_problems([self.inventory.problems, about, PROBLEMS.table(missing)])
 
     def channels(self, station: str) -> pd.DataFrame:
-        table = self.inventory.channels
-        return CHANNELS.check(table[table["station"] == station])
+        if station not in self._channels:
+            table = self.inventory.channels
+            self._channels[station] = CHANNELS.check(table[table["station"] == station])
+        return self._channels[station]
 
     @property
     def picked(self) -> list[str]:

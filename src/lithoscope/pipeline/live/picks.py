@@ -2,51 +2,94 @@
 
 A picker's output at a time depends on the data within its context to both sides, and a reader
 looks some way further to tell a dead stretch from a live one. So picks are final once the data
-reach that far beyond them; younger ones are made anew with every turn. Data that come late make
-the picks within the same reach provisional again.
+reach that far beyond them and have been read from the spool, as a run reads its archive. Between
+such readings the newest seconds are looked at in memory (`PickBoard.glance`), with the same picker.
+Data that come late make the picks within the same reach provisional again.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lithoscope.constants import NS_PER_S
 from lithoscope.picking import Picker
+from lithoscope.pipeline.live.glimpse import Key, glimpse, keys_of
+from lithoscope.pipeline.live.newest import Newest
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.pipeline.tables import stack
 from lithoscope.schema import DETECTIONS, PICKS, PROBLEMS
 from lithoscope.waveforms import WaveformSettings, read_records
+from lithoscope.waveforms.seedlink import Packet
 
 # A station that was away long is picked in pieces of this length, so that others get their turn.
 _LONGEST_NS = 1800 * NS_PER_S
-_WEIGHED = ["pick_id", "time_sigma_s", "probability"]
+# A glance makes the picks of this long before the edge, and before the last glance, anew ...
+_ANEW_NS = 10 * NS_PER_S
+# ... if that one was no longer ago.
+_GLANCE_NS = 20 * NS_PER_S
+# Provisional picks that move or change by no more than this stay as they are: they would only make
+# the same events anew.
+_SAME_NS = NS_PER_S // 20
+_SAME_PROBABILITY = 0.1
 
 
 @dataclass
 class StationPicks:
     """Picks and detections of one station.
 
-    Before ``final_ns`` nothing changes unless data come late; ``picked_ns`` is how far the data
-    that have been picked reach.
+    Before ``final_ns`` nothing changes unless data come late; ``read_ns`` is how far the spool has
+    been read, ``seen_ns`` how far the data have been looked at in memory. ``old`` are the picks
+    before the last ``final_ns`` that was read to, ``young`` those after it.
     """
 
     final_ns: int
-    picked_ns: int = 0
-    picks: pd.DataFrame = field(default_factory=PICKS.empty)
+    read_ns: int = 0
+    seen_ns: int = 0
+    old: pd.DataFrame = field(default_factory=PICKS.empty)
+    young: pd.DataFrame = field(default_factory=PICKS.empty)
     detections: pd.DataFrame = field(default_factory=DETECTIONS.empty)
     stored_ns: int = 0
+
+    keys: list[Key] = field(default_factory=list)  # of the young ones, in their order
+
+    @property
+    def picks(self) -> pd.DataFrame:
+        return stack([self.old, self.young], PICKS)
+
+    def put(self, young: pd.DataFrame) -> None:
+        """Take other young picks."""
+        self.young = young.sort_values(["time", "phase"], ignore_index=True)
+        self.keys = keys_of(self.young)
+
+    def since(self, start_ns: int) -> list[Key]:
+        """Return the keys of the young picks from a time on: the last ones."""
+        return self.keys[bisect_left(self.keys, (start_ns, "", 0.0)) :]
 
 
 @dataclass(frozen=True)
 class Repicked:
-    """What a turn changed: from when on picks differ (None: nowhere), and PROBLEMS."""
+    """What picking changed.
+
+    Attributes
+    ----------
+    changed_ns
+        From when on picks differ by more than nothing to speak of; None: nowhere.
+    renamed
+        New ids of picks that moved by less than that, by their old ones.
+    problems
+        PROBLEMS.
+    """
 
     changed_ns: int | None
+    renamed: dict[str, str]
     problems: pd.DataFrame
-    done: bool
 
 
 class PickBoard:
@@ -66,25 +109,61 @@ class PickBoard:
         self.stations: dict[str, StationPicks] = {}
         pad_s = max(settings.flat_s, 10.0) + 3.0 * settings.fill_s + 2.0
         self.reach_ns = round((picker.context_s + pad_s) * NS_PER_S)
+        self.newest = Newest(picker.context_s + (_ANEW_NS + _GLANCE_NS) / NS_PER_S)
+        self._old: tuple[pd.DataFrame, NDArray[np.int64]] | None = None
 
-    def touched(self, station: str, start_ns: int) -> None:
-        """Take note that data have come that begin at a time."""
+    def touched(self, station: str, packets: Sequence[Packet]) -> None:
+        """Take note of data of one channel that have come."""
+        self.newest.add(packets)
+        start_ns = min(p.starttime_ns for p in packets)
         found = self.stations.get(station)
         if found is None:
             self.stations[station] = StationPicks(start_ns - self.reach_ns)
-        else:
-            found.final_ns = min(found.final_ns, start_ns - self.reach_ns)
-            if start_ns <= found.picked_ns:
-                found.picked_ns = min(found.picked_ns, start_ns - 1)
-            found.stored_ns = min(found.stored_ns, found.final_ns)
+            return
+        found.final_ns = min(found.final_ns, start_ns - self.reach_ns)
+        found.read_ns = min(found.read_ns, start_ns - 1)
+        found.seen_ns = min(found.seen_ns, start_ns - 1)
+        found.stored_ns = min(found.stored_ns, found.final_ns)
 
-    def waiting_s(self, station: str, edge_ns: int) -> float:
-        """Return how much of a station's data up to an edge has not been picked."""
+    def unseen_s(self, station: str, edge_ns: int) -> float:
+        """Return how much of a station's data up to an edge has not been looked at at all."""
         found = self.stations.get(station)
-        return 0.0 if found is None else max(edge_ns - found.picked_ns, 0) / NS_PER_S
+        return 0.0 if found is None else max(edge_ns - found.seen_ns, 0) / NS_PER_S
+
+    def unread_s(self, station: str, edge_ns: int) -> float:
+        """Return how much of a station's data up to an edge has not been read from the spool."""
+        found = self.stations.get(station)
+        return 0.0 if found is None else max(edge_ns - found.read_ns, 0) / NS_PER_S
+
+    def glance(self, station: str, edge_ns: int, channels: pd.DataFrame) -> Repicked | None:
+        """Pick the newest seconds of a station in memory; None if the spool must be read.
+
+        Raises
+        ------
+        DataError
+            If the data cannot be picked.
+        """
+        mine = self.stations[station]
+        if edge_ns - max(mine.seen_ns, mine.read_ns) > _GLANCE_NS:
+            return None
+        start = min(edge_ns, mine.seen_ns) - _ANEW_NS
+        record = self.newest.record(station, edge_ns, channels)
+        if record is None:
+            return None
+        start = max(start, record.starttime_ns, mine.final_ns)
+        record = record.cut(start - round(self.picker.context_s * NS_PER_S), edge_ns + NS_PER_S)
+        seen = glimpse(self.picker, record, start)
+        zone = mine.since(start)
+        found = _compared(zone, seen.keys)
+        if found.changed_ns is not None:
+            first = len(mine.keys) - len(zone)
+            kept = mine.young.iloc[[*range(first), *(first + j for j in found.same.values())]]
+            mine.put(stack([kept, *seen.rows(found.fresh)], PICKS))
+        mine.seen_ns = max(mine.seen_ns, edge_ns)
+        return Repicked(found.changed_ns, {}, PROBLEMS.empty())
 
     def pick(self, station: str, spool: Spool, edge_ns: int, channels: pd.DataFrame) -> Repicked:
-        """Pick what is not final of a station, up to the edge of its data.
+        """Pick what is not final of a station, as a run would, up to the edge of its data.
 
         Raises
         ------
@@ -93,7 +172,7 @@ class PickBoard:
         """
         mine = self.stations[station]
         start = mine.final_ns
-        stop = min(edge_ns, max(start, mine.picked_ns) + _LONGEST_NS)
+        stop = min(edge_ns, max(start, mine.read_ns) + _LONGEST_NS)
         archive = spool.archive([station], start - self.reach_ns, stop)
         picks, detections, problems = PICKS.empty(), DETECTIONS.empty(), []
         if len(archive.segments):
@@ -111,21 +190,37 @@ class PickBoard:
             found = [self.picker.pick(r) for r in records if self.picker.unusable(r) is None]
             picks = stack((_from(p, "time", start) for p, _ in found), PICKS)
             detections = stack((_from(d, "starttime", start) for _, d in found), DETECTIONS)
-        changed = _first_change(_from(mine.picks, "time", start), picks)
-        mine.picks = stack([_before(mine.picks, "time", start), picks], PICKS)
+        whole = mine.picks
+        before = _from(whole, "time", start)
+        changes = _compared(keys_of(before), keys_of(picks))
+        ids = before["pick_id"].to_numpy(), picks["pick_id"].to_numpy()
+        renamed = {ids[0][j]: ids[1][i] for i, j in changes.same.items() if ids[0][j] != ids[1][i]}
         mine.detections = stack(
             [_before(mine.detections, "starttime", start), detections], DETECTIONS
         )
-        mine.picked_ns = max(mine.picked_ns, stop)
+        mine.read_ns = max(mine.read_ns, stop)
+        mine.seen_ns = max(mine.seen_ns, stop)
         mine.final_ns = max(mine.final_ns, stop - self.reach_ns)
-        return Repicked(changed, stack(problems, PROBLEMS), stop >= edge_ns)
+        whole = stack([_before(whole, "time", start), picks], PICKS)
+        mine.old = _before(whole, "time", mine.final_ns)
+        mine.put(_from(whole, "time", mine.final_ns))
+        self._old = None
+        return Repicked(changes.changed_ns, renamed, stack(problems, PROBLEMS))
 
     def table(self, stations: Any, start_ns: int | None = None) -> pd.DataFrame:
         """Return the picks of some stations, from a time on, in order of time."""
-        parts = [self.stations[s].picks for s in stations if s in self.stations]
+        if self._old is None:
+            parts = stack((mine.old for mine in self.stations.values()), PICKS)
+            parts = parts.sort_values(["time", "station", "phase"], ignore_index=True)
+            self._old = parts, _times(parts)
+        old, times = self._old
         if start_ns is not None:
-            parts = [_from(p, "time", start_ns) for p in parts]
-        table = stack(parts, PICKS)
+            old = old.iloc[np.searchsorted(times, start_ns) :]
+        young = [m.young for m in self.stations.values() if len(m.young)]
+        table = stack([old, *young], PICKS) if young else old
+        if start_ns is not None:
+            table = _from(table, "time", start_ns)
+        table = table[table["station"].isin(set(stations))]
         return table.sort_values(["time", "station", "phase"], ignore_index=True)
 
     def newly_final(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -145,28 +240,52 @@ class PickBoard:
     def settle(self) -> None:
         """Take all picks as final: no data follow."""
         for mine in self.stations.values():
-            mine.final_ns = max(mine.final_ns, mine.picked_ns + 1)
+            mine.final_ns = max(mine.final_ns, mine.read_ns + 1)
 
     def prune(self, before_ns: int) -> None:
         """Forget what lies before a time."""
         for mine in self.stations.values():
-            mine.picks = _from(mine.picks, "time", before_ns)
+            if len(mine.old) and int(mine.old["time"].iloc[0].value) < before_ns:
+                mine.old = _from(mine.old, "time", before_ns)
+                self._old = None
             mine.detections = _from(mine.detections, "starttime", before_ns)
 
 
+def _times(table: pd.DataFrame, column: str = "time") -> NDArray[np.int64]:
+    return table[column].to_numpy("datetime64[ns]").view(np.int64)
+
+
 def _from(table: pd.DataFrame, column: str, start_ns: int) -> pd.DataFrame:
-    return table[table[column].astype("int64") >= start_ns]
+    return table[_times(table, column) >= start_ns]
 
 
 def _before(table: pd.DataFrame, column: str, end_ns: int) -> pd.DataFrame:
-    return table[table[column].astype("int64") < end_ns]
+    return table[_times(table, column) < end_ns]
 
 
-def _first_change(old: pd.DataFrame, new: pd.DataFrame) -> int | None:
-    """Return the time of the first pick that is in one table only, or is weighed otherwise."""
-    rows = [
-        set(zip(t["time"].astype("int64"), *(t[c] for c in _WEIGHED), strict=True))
-        for t in (old, new)
-    ]
-    changed = rows[0] ^ rows[1]
-    return min(row[0] for row in changed) if changed else None
+@dataclass(frozen=True)
+class _Compared:
+    """Rows of new picks and of the old ones that they are; rows that have no partner."""
+
+    same: dict[int, int]
+    fresh: list[int]
+    changed_ns: int | None
+
+
+def _compared(known: list[Key], found: list[Key]) -> _Compared:
+    """Find which of the new picks are old ones, moved or changed by nothing to speak of."""
+    order = sorted(range(len(known)), key=lambda j: known[j][0])
+    times = [known[j][0] for j in order]
+    same: dict[int, int] = {}
+    left = set(order)
+    for i, (time_ns, phase, probability) in enumerate(found):
+        first = bisect_left(times, time_ns - _SAME_NS)
+        for j in order[first : bisect_right(times, time_ns + _SAME_NS)]:
+            alike = known[j][1] == phase and abs(probability - known[j][2]) < _SAME_PROBABILITY
+            if alike and j in left:
+                same[i] = j
+                left.remove(j)
+                break
+    fresh = [i for i in range(len(found)) if i not in same]
+    changes = [known[j][0] for j in left] + [found[i][0] for i in fresh]
+    return _Compared(same, fresh, int(min(changes)) if changes else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from itertools import groupby
 
 from lithoscope.constants import NS_PER_S
 from lithoscope.pipeline.live.health import ChannelSignal, Problems
@@ -59,6 +60,7 @@ class Receiver:
         self.onsets: set[str] = set()
         self.signals: dict[str, ChannelSignal] = {}
         self.clock = NetworkClock()
+        self._reasons: dict[tuple[str, float], str] = {}
         self.n_packets = self.n_late = self.n_doubled = self.n_refused = 0
 
     def counts(self) -> dict[str, int]:
@@ -82,8 +84,8 @@ class Receiver:
             return
         good = [item.packet for item in self.pending if self._is_good(item.packet)]
         before = self.n_packets
-        for packet in self.spool.append(good):
-            self._note(packet)
+        for code, fresh in groupby(self.spool.append(good), key=lambda p: p.code):
+            self._note(code, list(fresh))
         self.n_doubled += len(good) - (self.n_packets - before)
         for item in self.pending:
             key, value = item.mark
@@ -93,7 +95,10 @@ class Receiver:
 
     def _is_good(self, packet: Packet) -> bool:
         """Return whether a packet is wanted and in time; report why not."""
-        reason = self._refusal(packet)
+        key = packet.code, packet.sampling_rate_hz
+        if key not in self._reasons:
+            self._reasons[key] = self._refusal(packet)
+        reason = self._reasons[key]
         if reason:
             self.n_refused += 1
             moment = packet.starttime_ns
@@ -119,10 +124,11 @@ class Receiver:
         excluded = any(fnmatchcase(code, p) for p in self.waveforms.exclude)
         return "" if included and not excluded else "not selected"
 
-    def _note(self, packet: Packet) -> None:
-        self.n_packets += 1
-        station = packet.code[:-1]
-        self.clock.see(station, packet.endtime_ns)
-        self.board.touched(station, packet.starttime_ns)
-        if self.signals.setdefault(packet.code, ChannelSignal()).add(packet):
+    def _note(self, code: str, packets: list[Packet]) -> None:
+        """Take note of packets of one channel that are in the spool."""
+        self.n_packets += len(packets)
+        station = code[:-1]
+        self.clock.see(station, max(p.endtime_ns for p in packets))
+        self.board.touched(station, packets)
+        if self.signals.setdefault(code, ChannelSignal()).add(packets):
             self.onsets.add(station)

@@ -19,6 +19,8 @@ from lithoscope.association import Association, AssociationSettings, associate
 from lithoscope.constants import NS_PER_S
 from lithoscope.schema import ASSIGNMENTS
 
+# A quick look counts noise within this time of a pick (s).
+_QUICK_RATE_S = 120.0
 # Known origins this near to a cut (s) move it: a repeated search may place them a little otherwise.
 _PAUSE_S = 5.0
 
@@ -89,8 +91,17 @@ def associate_span(
     known: list[Solution],
     span_s: tuple[float, float],
     reach_s: float,
+    *,
+    quick: bool = False,
 ) -> list[Solution]:
-    """Return the events with an origin in a span; ``known`` are those outside it, at least."""
+    """Return the events with an origin in a span; ``known`` are those outside it, at least.
+
+    A quick look counts noise within two minutes in place of half an hour, and so needs the picks
+    of these only: its answer is provisional.
+    """
+    if quick:
+        rate_s = min(settings.rate_window_s, _QUICK_RATE_S)
+        settings = settings.model_copy(update={"rate_window_s": rate_s})
     outside = [s for s in known if not span_s[0] <= s.origin_s < span_s[1]]
     explained = frozenset().union(*(s.pick_ids for s in outside)) if outside else frozenset()
     last_s = picks["time"].max().value / NS_PER_S if len(picks) else span_s[0]

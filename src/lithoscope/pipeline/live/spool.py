@@ -11,6 +11,7 @@ import os
 import zlib
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -216,34 +217,28 @@ class Spool:
                     break
                 channel.segments[number].records = None
 
-    def sync(self) -> None:
-        """Wait until all that was written is on the disk.
+    def written(self) -> set[Path]:
+        """Return the files written to since the last call, to be given to `sync`."""
+        paths, self._dirty = self._dirty, set()
+        return paths
+
+    def sync(self, paths: set[Path]) -> None:
+        """Wait until what was written to some files is on the disk; from any thread.
 
         Raises
         ------
         StorageError
-            If the disk refuses.
+            If the disk refuses; the files then count as written to again.
         """
-        folders = set()
-        for path in self._dirty:
-            try:
-                handle = os.open(path, os.O_RDONLY)
-            except FileNotFoundError:
-                continue
-            try:
-                os.fsync(handle)
-            except OSError as error:
-                raise storage_error("write", path, error) from None
-            finally:
-                os.close(handle)
-            folders.add(path.parent)
-        for folder in folders:
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-        self._dirty.clear()
+        try:
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    _fsync(path)
+            for folder in {path.parent for path in paths}:
+                _fsync(folder)
+        except OSError as error:
+            self._dirty |= paths
+            raise storage_error("write", self.folder, error) from None
 
     def prune(self, before_ns: int) -> int:
         """Remove files whose data all lie before a time; return how many."""
@@ -387,6 +382,14 @@ def _find_origin(channel: Channel, number: int | None) -> tuple[int, float] | No
     if run is None or end_ns is None or number is None:
         return run
     return run if _joins(run, end_ns, channel.segments[number].pieces[0]) else None
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _row(channel: Channel, path: str, piece: Piece) -> dict[str, Any]:

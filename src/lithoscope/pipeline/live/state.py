@@ -22,13 +22,16 @@ class Saved:
     """State of an earlier process.
 
     ``final_ns`` says for each station until when its ``picks`` are final; ``measured`` for each
-    event what its ``magnitudes`` (without corrections from the catalogue) rest on.
+    event what its ``magnitudes`` (without corrections from the catalogue) rest on. Up to change
+    number ``sequence`` of the store, ``provisional`` are the picks in it that were not final.
     """
 
     clock_ns: int = 0
     settled_s: float = 0.0
     final_ns: dict[str, int] = field(default_factory=dict)
     measured: dict[str, str] = field(default_factory=dict)
+    sequence: int = 0
+    provisional: list[str] = field(default_factory=list)
     picks: pd.DataFrame = field(default_factory=PICKS.empty)
     detections: pd.DataFrame = field(default_factory=DETECTIONS.empty)
     magnitudes: pd.DataFrame = field(default_factory=STATION_MAGNITUDES.empty)
@@ -70,6 +73,8 @@ class StateFiles:
             "settled_s": saved.settled_s,
             "final_ns": saved.final_ns,
             "measured": saved.measured,
+            "sequence": saved.sequence,
+            "provisional": saved.provisional,
         }
         with replacing(self.folder / "state.json") as temporary:
             temporary.write_text(json.dumps(content))
@@ -99,6 +104,8 @@ class StateFiles:
             float(content["settled_s"]),
             {str(k): int(v) for k, v in content["final_ns"].items()},
             {str(k): str(v) for k, v in content["measured"].items()},
+            int(content.get("sequence", 0)),
+            [str(p) for p in content.get("provisional", ())],
             **tables,
         )
 
