@@ -1,11 +1,14 @@
-"""Many clients at once on `lithoscope serve`: errors, times of answers, CPU of the server.
+"""Many clients at once on `lithoscope serve`: errors, times of answers, CPU of both sides.
 
     python benchmarks/load_service.py [--events 100000] [--clients 50] [--seconds 60]
-                                      [--database URL] [--output FILE]
+                                      [--database URL] [--writes PER_SECOND] [--output FILE]
 
-Fills a store (SQLite in a temporary folder, or the database of the URL, which must be empty) with
-random events, starts a server on it, and asks as fast as it answers: half the requests go to the
-FDSN event service, half to the page's API. Clients and server share the machine's cores.
+Makes a run directory: random events in a store (SQLite, or the empty database of the URL), of which
+the last 2000 have ten arrivals each and the last 200 are a swarm of two hours with the recordings
+of ten stations. Starts a server on it, and asks as fast as it answers: half the requests go to the
+FDSN event service, half to the page's API. With ``--writes`` another process adds and updates
+events meanwhile, as `lithoscope watch` does. Clients, server, writer and database share the
+machine's cores.
 """
 
 from __future__ import annotations
@@ -21,27 +24,45 @@ import tempfile
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import obspy
 import pandas as pd
 
 from lithoscope.catalog import Catalog, Store
+from lithoscope.pipeline.rundir import MARKER
 from lithoscope.schema import ARRIVALS, EVENTS, PICKS, STATIONS, pick_id
 
 START = pd.Timestamp("2015-01-01", tz="UTC")
 YEARS = 5
 N_STATIONS = 30
+N_RECORDED = 10
+N_LOCATED = 2000
+N_SWARM = 200
+SWARM_S = 7200
+RATE_HZ = 100.0
+END = START + pd.Timedelta(days=YEARS * 365)
+FDSN = "/fdsnws/event/1/query?"
+
+
+def event_times(n_events: int, generator: np.random.Generator) -> Any:
+    """Return times over five years, the last of them within the last two hours."""
+    n_swarm = min(N_SWARM, n_events // 2)
+    long = generator.integers(0, (YEARS * 365 * 86_400 - SWARM_S) * 10**6, n_events - n_swarm)
+    last = YEARS * 365 * 86_400 - generator.uniform(60, SWARM_S - 60, n_swarm)
+    return START + pd.to_timedelta(np.sort(np.concatenate([long, (last * 1e6).astype(int)])), "us")
 
 
 def make_catalog(n_events: int, seed: int = 0) -> Catalog:
-    """Return random events over five years; the last 2000 have ten arrivals each."""
+    """Return random events; the last ones have ten arrivals each."""
     generator = np.random.default_rng(seed)
-    times = np.sort(generator.integers(0, YEARS * 365 * 86_400 * 10**6, n_events))
     frame = pd.DataFrame(
         {
-            "event_id": [f"ls{k:08d}_S{k % N_STATIONS:02d}" for k in range(n_events)],
-            "time": START + pd.to_timedelta(times, "us"),
+            "event_id": [event_name(k) for k in range(n_events)],
+            "time": event_times(n_events, generator),
             "longitude": generator.uniform(-119, -115, n_events),
             "latitude": generator.uniform(33, 37, n_events),
             "depth_km": generator.uniform(0, 20, n_events),
@@ -58,34 +79,6 @@ def make_catalog(n_events: int, seed: int = 0) -> Catalog:
             "depth_sigma_km": 0.8,
         }
     )
-    arrivals, picks = [], []
-    for event in frame.tail(2000).itertuples():
-        for k in range(10):
-            station = f"XX.S{k:02d}..HH"
-            moment = event.time + pd.Timedelta(seconds=3 + k)
-            name = pick_id(station, "P", moment.value)
-            picks.append(
-                {
-                    "pick_id": name,
-                    "station": station,
-                    "phase": "P",
-                    "time": moment,
-                    "time_sigma_s": 0.05,
-                }
-            )
-            arrivals.append(
-                {
-                    "event_id": event.event_id,
-                    "pick_id": name,
-                    "station": station,
-                    "phase": "P",
-                    "time": moment,
-                    "distance_km": 10.0 + k,
-                    "azimuth_deg": 36.0 * k,
-                    "residual_s": 0.01,
-                    "weight": 0.95,
-                }
-            )
     stations = [
         {
             "station": f"XX.S{k:02d}..HH",
@@ -95,38 +88,95 @@ def make_catalog(n_events: int, seed: int = 0) -> Catalog:
         }
         for k in range(N_STATIONS)
     ]
+    arrivals, picks = made_arrivals(frame.tail(N_LOCATED))
     return Catalog(
         events=EVENTS.table(frame),
-        arrivals=ARRIVALS.table(arrivals),
-        picks=PICKS.table(picks).drop_duplicates("pick_id"),
+        arrivals=arrivals,
+        picks=picks,
         stations=STATIONS.table(stations),
     )
 
 
+def event_name(number: int) -> str:
+    """Return the id of an event."""
+    return f"ls{number:08d}_S{number % N_STATIONS:02d}"
+
+
+def made_arrivals(events: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return arrivals and picks at ten stations for each event."""
+    arrivals, picks = [], []
+    for event in events.itertuples():
+        for k in range(N_RECORDED):
+            station, moment = f"XX.S{k:02d}..HH", event.time + pd.Timedelta(seconds=3 + k)
+            name = pick_id(station, "P", moment.value)
+            both = {"pick_id": name, "station": station, "phase": "P", "time": moment}
+            picks.append(both | {"time_sigma_s": 0.05})
+            arrivals.append(
+                both
+                | {
+                    "event_id": event.event_id,
+                    "distance_km": 10.0 + k,
+                    "azimuth_deg": 36.0 * k,
+                    "residual_s": 0.01,
+                    "weight": 0.95,
+                }
+            )
+    return ARRIVALS.table(arrivals), PICKS.table(picks).drop_duplicates("pick_id")
+
+
+def make_run(folder: Path, database: str, n_events: int, hours: float) -> None:
+    """Write a run directory with noise for recordings, and fill its store."""
+    url = database or f"sqlite:///{folder}/catalogue.sqlite"
+    with Store(url) as store:
+        store.write(make_catalog(n_events))
+    data = folder / "data"
+    data.mkdir()
+    generator = np.random.default_rng(1)
+    start = END - pd.Timedelta(hours=hours)
+    for k in range(N_RECORDED):
+        for component in "ZNE":
+            samples = generator.normal(0, 100, int(hours * 3600 * RATE_HZ)).astype(np.int32)
+            header = {
+                "network": "XX",
+                "station": f"S{k:02d}",
+                "channel": f"HH{component}",
+                "sampling_rate": RATE_HZ,
+                "starttime": obspy.UTCDateTime(ns=start.value),
+            }
+            trace = obspy.Trace(samples, header)
+            trace.write(str(data / f"S{k:02d}.{component}.mseed"), format="MSEED", reclen=512)
+    marker = {"status": "finished", "sources": [str(data)], "store": url}
+    (folder / MARKER).write_text(json.dumps(marker))
+
+
 def request(generator: random.Random, n_events: int) -> tuple[str, str]:
     """Return a kind of request and its path, as users and the page make them."""
-    day = START + pd.Timedelta(days=generator.randrange(YEARS * 365 - 10))
-    window = f"starttime={day:%Y-%m-%d}&endtime={day + pd.Timedelta(days=7):%Y-%m-%d}"
+    day = datetime(2015, 1, 1, tzinfo=UTC) + timedelta(generator.randrange(YEARS * 365 - 10))
+    window = f"starttime={day:%Y-%m-%d}&endtime={day + timedelta(7):%Y-%m-%d}"
     west, south = generator.uniform(-119, -116), generator.uniform(33, 36)
     box = f"minlatitude={south:.2f}&maxlatitude={south + 1:.2f}"
     box += f"&minlongitude={west:.2f}&maxlongitude={west + 1:.2f}"
-    fdsn = "/fdsnws/event/1/query?"
-    latest = n_events - 1 - generator.randrange(min(2000, n_events))
-    event = f"ls{latest:08d}_S{latest % N_STATIONS:02d}"
+    event = event_name(n_events - 1 - generator.randrange(min(N_LOCATED, n_events)))
+    recent = event_name(n_events - 1 - generator.randrange(min(N_SWARM, n_events)))
+    station = f"/api/stations/XX.S{generator.randrange(N_RECORDED):02d}..HH"
     return generator.choices(
         [
-            ("event text, a week", f"{fdsn}format=text&{window}"),
-            ("event text, box", f"{fdsn}format=text&{box}&minmagnitude=2&limit=100"),
-            ("event QuakeML, 20", f"{fdsn}{window}&limit=20"),
-            ("event QuakeML by id, arrivals", f"{fdsn}eventid={event}&includearrivals=true"),
-            ("event GeoJSON, 20", f"{fdsn}format=geojson&{box}&limit=20"),
+            ("event text, a week", f"{FDSN}format=text&{window}"),
+            ("event text, box", f"{FDSN}format=text&{box}&minmagnitude=2&limit=100"),
+            ("event QuakeML, 20", f"{FDSN}{window}&limit=20"),
+            ("event QuakeML by id, arrivals", f"{FDSN}eventid={event}&includearrivals=true"),
+            ("event GeoJSON, 20", f"{FDSN}format=geojson&{box}&limit=20"),
             ("api events, a week", f"/api/events?{window}"),
             ("api events, all", "/api/events?orderby=time-asc&limit=200000"),
             ("api event", f"/api/events/{event}"),
+            ("api section", f"/api/events/{recent}/section"),
             ("api summary", "/api/summary"),
             ("api stations", "/api/stations"),
+            ("api station", station),
+            ("api station waveform", f"{station}/waveform?hours=1"),
+            ("api health", "/api/health"),
         ],
-        [15, 15, 10, 5, 5, 20, 1, 10, 10, 9],
+        [15, 15, 10, 5, 5, 19, 1, 10, 3, 6, 5, 2, 1, 3],
     )[0]
 
 
@@ -191,7 +241,25 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def report(counts: Counts, seconds: float, cpu_s: float) -> dict[str, object]:
+def write(url: str, rate: float) -> None:
+    """Add an event ``rate`` times a second and update every other one, until killed."""
+    number = 0
+    with Store(url) as store:
+        while True:
+            started = time.monotonic()
+            for size in (2.0, 2.1)[: 1 + number % 2]:
+                event = make_catalog(1).events.assign(
+                    event_id=f"lsnew{number:07d}",
+                    time=END + pd.Timedelta(seconds=10 * number),
+                    magnitude=size,
+                )
+                arrivals, picks = made_arrivals(event)
+                store.put_event(Catalog(events=event, arrivals=arrivals, picks=picks))
+            number += 1
+            time.sleep(max(0.0, 1.0 / rate - (time.monotonic() - started)))
+
+
+def report(counts: Counts, seconds: float, cpu_s: dict[str, float]) -> dict[str, object]:
     """Return the figures, and print them as a table."""
     rows = {"all": [s for group in counts.seconds.values() for s in group], **counts.seconds}
     print("| request | n | median, ms | p95, ms | p99, ms | longest, ms |")
@@ -205,14 +273,18 @@ def report(counts: Counts, seconds: float, cpu_s: float) -> dict[str, object]:
         )
         out[kind] = {"n": len(values), "median_ms": p50, "p95_ms": p95, "p99_ms": p99}
     n = len(rows["all"])
+    shares = ", ".join(
+        f"{name} {100 * used / seconds:.0f} % of a core" for name, used in cpu_s.items()
+    )
     print(
         f"\n{len(counts.errors)} errors; {n / seconds:.0f} requests/s; server CPU "
-        f"{1000 * cpu_s / n:.2f} ms/request; {counts.n_bytes / 1e6 / seconds:.1f} MB/s; "
-        f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+        f"{1000 * cpu_s['server'] / n:.2f} ms/request; {counts.n_bytes / 1e6 / seconds:.1f} MB/s; "
+        f"{shares}; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
     for text in counts.errors[:5]:
         print(f"error: {text}")
-    return out | {"errors": len(counts.errors), "requests_per_s": n / seconds}
+    used = {f"{name}_cpu_s": value for name, value in cpu_s.items()}
+    return out | used | {"errors": len(counts.errors), "requests_per_s": n / seconds}
 
 
 def main() -> None:
@@ -222,35 +294,51 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--database", default="")
+    parser.add_argument("--writes", type=float, default=0.0, help="events added a second")
+    parser.add_argument("--repeat", type=int, default=1, help="times, each with a fresh server")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--small", action="store_true", help="a few events and clients")
+    parser.add_argument("--only-write", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.only_write:
+        write(options.only_write, options.writes)
     if options.small:
         options.events, options.clients, options.seconds = 500, 4, 2.0
     with tempfile.TemporaryDirectory() as folder:
-        url = options.database or f"sqlite:///{folder}/load.sqlite"
-        with Store(url) as store:
-            store.write(make_catalog(options.events))
-        command = [sys.executable, "-m", "lithoscope", "serve", url, "--port", "0"]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        try:
-            assert server.stdout is not None
-            port = int(server.stdout.readline().rsplit(":", 1)[1].split("/")[0])
-            asyncio.run(
-                load(port, 1, options.events, min(5.0, options.seconds))
-            )  # what users meet is a warm server
-            before = cpu_seconds(server.pid)
-            started = time.monotonic()
-            counts = asyncio.run(load(port, options.clients, options.events, options.seconds))
-            seconds = time.monotonic() - started
-            figures = report(counts, seconds, cpu_seconds(server.pid) - before)
-        finally:
-            server.terminate()
-            server.wait(30)
-            if server.stdout is not None:
-                server.stdout.close()
+        hours = 0.05 if options.small else SWARM_S / 3600
+        make_run(Path(folder), options.database, options.events, hours)
+        figures = [measure(Path(folder), options) for _ in range(options.repeat)]
     if options.output:
         options.output.write_text(json.dumps(figures, indent=1))
+
+
+def measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
+    """Start a server and perhaps a writer, ask, and stop them."""
+    command = [sys.executable, "-m", "lithoscope", "serve", str(folder), "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    processes = {"server": server}
+    try:
+        assert server.stdout is not None
+        port = int(server.stdout.readline().rsplit(":", 1)[1].split("/")[0])
+        # What users meet is a warm server; this one may not know all answers yet.
+        asyncio.run(load(port, 1, options.events, min(5.0, options.seconds)))
+        if options.writes:
+            url = json.loads((folder / MARKER).read_text())["store"]
+            words = [sys.executable, __file__, "--only-write", url]
+            words += ["--writes", str(options.writes)]
+            processes["writer"] = subprocess.Popen(words)
+        before = {name: cpu_seconds(one.pid) for name, one in processes.items()}
+        started, own = time.monotonic(), time.process_time()
+        counts = asyncio.run(load(port, options.clients, options.events, options.seconds))
+        seconds = time.monotonic() - started
+        used = {name: cpu_seconds(one.pid) - before[name] for name, one in processes.items()}
+        return report(counts, seconds, used | {"clients": time.process_time() - own})
+    finally:
+        for one in processes.values():
+            one.terminate()
+            one.wait(60)
+        if server.stdout is not None:
+            server.stdout.close()
 
 
 if __name__ == "__main__":

@@ -94,8 +94,8 @@ class Browser:
             "[...document.querySelectorAll(arguments[0])]"
             ".find(e => e.textContent.includes(arguments[1]))"
         )
-        self.wait(found, selector, text)
-        self.js(f"{found}.click()", selector, text)
+        # In one go: the page may build itself anew between two scripts.
+        self.wait(f"(e => e && (e.click(), true))({found})", selector, text)
 
     def errors(self) -> list[str]:
         """What the console has seen since the last call, other than plain remarks."""

@@ -12,7 +12,7 @@ EVENT = "ls000010"
 STATION = "XX.ST03..HH"
 VIEWS = {
     "map": ("/", "lithoscope.catalogue.state === 'ready' && lithoscope.stations.list.length > 0"),
-    "event": (f"/#/event/{EVENT}", "document.querySelectorAll('.seg').length === 2"),
+    "event": (f"/#/event/{EVENT}", "document.querySelectorAll('.seg').length === 3"),
     "stations": ("/#/stations", "document.querySelectorAll('tbody tr').length === 14"),
     "station": (f"/#/station/{STATION}", "document.querySelectorAll('canvas').length === 4"),
     "health": ("/#/health", "document.querySelectorAll('tbody tr').length === 16"),
@@ -299,7 +299,7 @@ def test_review_needs_the_token_and_keeps_it_in_the_tab(page: Browser, server: P
     page.errors()  # the browser reports the 403 itself
 
 
-def test_a_pick_is_moved_by_dragging_it(page: Browser, server: PageServer) -> None:
+def test_picks_are_moved_removed_and_added(page: Browser, server: PageServer) -> None:
     page.open(server.url + "/")
     page.js("sessionStorage.setItem('lithoscope-token', arguments[0])", TOKEN)
     show(page, server, "event")
@@ -316,6 +316,24 @@ def test_a_pick_is_moved_by_dragging_it(page: Browser, server: PageServer) -> No
     assert (station, phase) == ("XX.ST00..HH", "P")
     moved = page.js("return Date.parse(arguments[0])", review["time"])
     assert moved - int(old_ms) == pytest.approx(250, abs=1)
+    page.click(".scrolly td button", "Remove")
+    page.click(".form button", "Remove and locate again")
+    until(lambda: len(server.catalogue.n_reviews) == 2)
+    removed = server.catalogue.n_reviews[1]
+    assert (removed["action"], removed["pick_id"]) == ("remove_pick", review["pick_id"])
+    # A double click on the last trace, at its right end, proposes an S there.
+    page.wait(
+        "(c => { const b = c?.getBoundingClientRect(); c?.dispatchEvent(new MouseEvent('dblclick',"
+        " {clientX: b.right - 20, clientY: b.bottom - 50, bubbles: true}));"
+        " return document.querySelector('.form datalist'); })"
+        "(document.querySelector('.h560 canvas'))"
+    )
+    page.click(".form button", "Add and locate again")
+    until(lambda: len(server.catalogue.n_reviews) == 3)
+    added = server.catalogue.n_reviews[2]
+    assert (added["action"], added["phase"], added["time_sigma_s"]) == ("add_pick", "S", 0.1)
+    assert added["station"] == "XX.ST13..HH"
+    assert page.js("return Date.parse(arguments[0])", added["time"]) > moved
     page.js("sessionStorage.clear()")
 
 

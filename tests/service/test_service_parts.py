@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import multiprocessing
+import os
+import signal
+import socket
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import HTTPException
 
 from lithoscope.service.batches import Batches
 from lithoscope.service.cache import Cache
+from lithoscope.service.sections import section
+from lithoscope.service.server import listen
+from lithoscope.service.settings import ServiceSettings
+from lithoscope.service.state import make_state
 from lithoscope.service.work import Busy, Workers
 
 
@@ -94,3 +105,51 @@ def test_a_cache_forgets_what_was_not_used_for_longest() -> None:
     assert [cache.get(k) for k in "acd"] == ["12", "1234", "1234"]
     cache.put("too long", "12345678901")
     assert cache.get("too long") is None
+
+
+def test_answers_are_sent_at_once() -> None:
+    """Nagle's algorithm would hold the end of an answer back for 40 ms."""
+
+    async def main() -> int:
+        def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            told.set_result(writer)
+
+        told = asyncio.get_running_loop().create_future()
+        with listen("127.0.0.1", 0) as listener:
+            server = await asyncio.start_server(connected, sock=listener)
+            async with server:
+                _, mine = await asyncio.open_connection(*listener.getsockname())
+                theirs = await told
+                held = theirs.get_extra_info("socket")
+                option = held.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                for writer in (mine, theirs):
+                    writer.close()
+                    await writer.wait_closed()
+        return int(option)
+
+    assert asyncio.run(main()) != 0
+
+
+def test_recordings_are_read_in_another_process(small_run: Path) -> None:
+    """The answer is that of a thread, and one that is killed is told of."""
+    settings = ServiceSettings(source=str(small_run), processes=1)
+
+    async def main() -> None:
+        state = make_state(settings)
+        try:
+            assert state.recordings.wait(60)
+            wanted = (section, "ls0003_AAA", 3, 100, "z")
+            expected = json.dumps(section(state, *wanted[1:]), allow_nan=False).encode()
+            assert await state.slow.run(*wanted) == expected
+            with pytest.raises(HTTPException, match="no such event"):
+                await state.slow.run(section, "none", 3, 100, "z")
+            (child,) = multiprocessing.active_children()
+            os.kill(child.pid or 0, signal.SIGKILL)
+            child.join()
+            with pytest.raises(Busy, match="try again"):
+                await state.slow.run(*wanted)
+        finally:
+            state.close()
+        assert multiprocessing.active_children() == []
+
+    asyncio.run(main())

@@ -55,6 +55,7 @@ def command(
         tokens=read_tokens(token_file),
         catalog=catalog,
         contributor=contributor,
+        processes=1,
     )
     listener = listen(host, port)  # refuse an address in use before the catalogue is read
     try:

@@ -30,7 +30,7 @@ from lithoscope.service.sections import section
 from lithoscope.service.selection import Selection
 from lithoscope.service.snapshot import Snapshot
 from lithoscope.service.solutions import COMPACT
-from lithoscope.service.state import State
+from lithoscope.service.state import State, recordings_age
 from lithoscope.service.times import iso, now_ns, parse_time
 
 router = APIRouter(tags=["events"], responses=PROBLEMS)
@@ -237,10 +237,14 @@ async def get_section(
     component: Annotated[str, Query(pattern="^[zh]$", description="vertical or transverse")] = "z",
 ) -> Response:
     """Return the record section: traces in order of distance, with picks and predictions."""
-    name = f"section {stations} {columns} {component} {_state(request).recordings.ready}"
-    return await _of_event(
-        _state(request), request, event_id, name, section, stations, columns, component
-    )
+    state = _state(request)
+    name = f"section {stations} {columns} {component} {recordings_age(state)}"
+    key = _key(state, name, event_id)
+    body = state.answers.get(key)
+    if body is None:
+        body = await state.slow.run(section, event_id, stations, columns, component)
+        state.answers.put(key, body)
+    return await reply(state.workers, request, body, JSON)
 
 
 def _key(state: State, what: str, event_id: str) -> tuple[str, tuple[int, int]]:
@@ -264,7 +268,10 @@ async def _of_event(
     key = _key(state, what, event_id)
     body = state.answers.get(key)
     if body is None:
-        answer = await state.workers.run(make, state, event_id, *arguments)
-        body = json.dumps(answer, allow_nan=False).encode()
+
+        def answer() -> bytes:
+            return json.dumps(make(state, event_id, *arguments), allow_nan=False).encode()
+
+        body = await state.workers.run(answer)
         state.answers.put(key, body)
     return await reply(state.workers, request, body, JSON)

@@ -30,8 +30,8 @@ _PROBLEM = ("what", "problem", "detail", "action", "starttime", "endtime")
 async def get_health(request: Request) -> Response:
     """Return whether the store can be read, and how the stations and stages are."""
     state: State = request.app.state.lithoscope
-    answer = await state.workers.run(_health, state)
-    return await reply(state.workers, request, json.dumps(answer, allow_nan=False).encode(), JSON)
+    body = await state.workers.run(lambda: json.dumps(_health(state), allow_nan=False).encode())
+    return await reply(state.workers, request, body, JSON)
 
 
 def _health(state: State) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from lithoscope.service.models import (
     Waveform,
 )
 from lithoscope.service.replies import JSON, reply
-from lithoscope.service.state import State
+from lithoscope.service.state import State, recordings_age
 from lithoscope.service.station_views import (
     availability_view,
     detail,
@@ -55,14 +55,14 @@ async def get_waveform(
 ) -> Response:
     """Return the last hours of each channel as least and greatest values, less the mean."""
     _check_hours(request, hours)
-    return await _of_station(request, station, waveform, hours, columns)
+    return await _from_recordings(request, station, waveform, hours, columns)
 
 
 @router.get("/stations/{station}/spectrogram", response_model=Spectrogram)
 async def get_spectrogram(request: Request, station: str, hours: Hours = 1.0) -> Response:
     """Return the power of the last hours of the vertical (or the first) channel."""
     _check_hours(request, hours)
-    return await _of_station(request, station, spectrogram_view, hours)
+    return await _from_recordings(request, station, spectrogram_view, hours)
 
 
 @router.get("/stations/{station}/residuals", response_model=Residuals)
@@ -88,13 +88,30 @@ def _check_hours(request: Request, hours: float) -> None:
 async def _of_station(request: Request, station: str, make: Any, *arguments: Any) -> Response:
     state: State = request.app.state.lithoscope
 
-    def answer() -> Any:
-        site = next((s for s in state.sites.states() if s["station"] == station), None)
-        if site is None:
-            raise HTTPException(404, "no such station")
-        return make(state, site, *arguments)
+    def answer() -> bytes:
+        found = make(state, _site(state, station), *arguments)
+        return json.dumps(found, allow_nan=False).encode()
 
-    return await _json(state, request, await state.workers.run(answer))
+    return await reply(state.workers, request, await state.workers.run(answer), JSON)
+
+
+async def _from_recordings(request: Request, station: str, make: Any, *arguments: Any) -> Response:
+    """Answer from recordings; the answer is kept until there are others."""
+    state: State = request.app.state.lithoscope
+    key = (make.__name__, station, arguments, recordings_age(state))
+    body = state.answers.get(key)
+    if body is None:
+        site = await state.workers.run(_site, state, station)
+        body = await state.slow.run(make, site, *arguments)
+        state.answers.put(key, body)
+    return await reply(state.workers, request, body, JSON)
+
+
+def _site(state: State, station: str) -> dict[str, Any]:
+    site = next((s for s in state.sites.states() if s["station"] == station), None)
+    if site is None:
+        raise HTTPException(404, "no such station")
+    return site
 
 
 async def _json(state: State, request: Request, answer: Any) -> Response:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from fastapi import HTTPException
 
-from lithoscope.catalog import Catalog
 from lithoscope.catalog.plain import Solution
 from lithoscope.geo import LocalProjection
 from lithoscope.service.features import json_row, json_rows
@@ -34,18 +33,18 @@ _PLACE = ("station", "longitude", "latitude", "elevation_m")
 _AUDIT = ("event_id", "made_at", "user", "action", "detail")
 
 
-def catalog_of(state: State, event_id: str) -> Catalog:
-    """Return one event with its tables.
+def solution_of(state: Any, event_id: str) -> Solution:
+    """Return one event with what it rests on.
 
     Raises
     ------
     HTTPException
         404 if it was withdrawn a moment ago.
     """
-    catalog = state.view.catalog([event_id])
-    if catalog.events.empty:
+    found = state.view.solutions([event_id]).get(event_id)
+    if found is None:
         raise HTTPException(404, "no such event")
-    return catalog
+    return found
 
 
 def details(state: State, event_ids: list[str]) -> dict[str, bytes]:
@@ -106,7 +105,7 @@ def draws(state: State, event_id: str, n: int) -> dict[str, Any]:
     """Return draws from the posterior; from a normal one where the posterior is not to be had."""
     method, samples = "posterior", state.view.samples(event_id, n)
     if samples is None:
-        method, samples = "gaussian", _gaussian(catalog_of(state, event_id).events.iloc[0], n)
+        method, samples = "gaussian", _gaussian(solution_of(state, event_id).event, n)
     good = samples[np.isfinite(samples).all(axis=1)]
     return {
         "event_id": event_id,
@@ -118,20 +117,25 @@ def draws(state: State, event_id: str, n: int) -> dict[str, Any]:
     }
 
 
-def _gaussian(event: pd.Series, n: int) -> np.ndarray:
+def _gaussian(event: Any, n: int) -> np.ndarray:
     """Return draws from the normal distribution of the event's covariance."""
     names = ("time", "east", "north", "up")
     covariance = np.zeros((4, 4))
     for i, a in enumerate(names):
         for j, b in enumerate(names[i:], start=i):
             units = {0: "km2", 1: "s_km", 2: "s2"}[(a == "time") + (b == "time")]
-            covariance[i, j] = covariance[j, i] = event[f"cov_{a}_{b}_{units}"]
+            covariance[i, j] = covariance[j, i] = _number(event, f"cov_{a}_{b}_{units}")
     if not np.isfinite(covariance).all():
         return np.zeros((0, 4))
     generator = np.random.default_rng(0)
     time_s, east, north, up = generator.multivariate_normal(
         np.zeros(4), covariance, n, check_valid="ignore"
     ).T
-    plane = LocalProjection(float(event["longitude"]), float(event["latitude"]))
+    plane = LocalProjection(event.longitude, event.latitude)
     longitude, latitude = plane.inverse(east, north)
-    return np.column_stack([longitude, latitude, event["depth_km"] - up, time_s])
+    return np.column_stack([longitude, latitude, _number(event, "depth_km") - up, time_s])
+
+
+def _number(event: Any, name: str) -> float:
+    value = getattr(event, name)
+    return np.nan if value is None else float(value)

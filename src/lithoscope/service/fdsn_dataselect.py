@@ -58,8 +58,8 @@ async def query(state: State, request: Request) -> Response:
         check_order(values, [("starttime", "endtime")])
         names = ("network", "station", "location", "channel", "starttime", "endtime")
         wanted = [Wanted(*(values[name] for name in names))]
-    pieces = await state.workers.run(_plan, state, values, wanted)
-    first = await state.workers.run(next, pieces, b"")
+    pieces = await state.slow.threads().run(_plan, state, values, wanted)
+    first = await state.slow.threads().run(next, pieces, b"")
     if not first:
         raise FdsnError(values["nodata"], "no data fit the request")
 
@@ -67,7 +67,7 @@ async def query(state: State, request: Request) -> Response:
         piece = first
         while piece:
             yield piece
-            piece = await state.workers.run(next, pieces, b"")
+            piece = await state.slow.threads().run(next, pieces, b"")
 
     headers = {"Content-Disposition": 'attachment; filename="fdsnws-dataselect.mseed"'}
     return StreamingResponse(stream(), media_type=_MEDIA, headers=headers)

@@ -303,11 +303,14 @@ class ReviewRequest(BaseModel):
     """What an operator decides; which fields are needed depends on the action."""
 
     model_config = ConfigDict(extra="forbid")
-    action: Literal["accept", "reject", "retype", "comment", "move_pick", "remove_pick"]
+    action: Literal["accept", "reject", "retype", "comment", "add_pick", "move_pick", "remove_pick"]
     comment: str = Field("", max_length=2000)
     event_type: str = Field("", max_length=100)
     pick_id: str = Field("", max_length=500)
-    time: TimeText | None = Field(None, description="new time of the pick")
+    time: TimeText | None = Field(None, description="time of the added or moved pick")
+    station: str = Field("", max_length=100, description="of the added pick")
+    phase: Literal["", "P", "S"] = Field("", description="of the added pick")
+    time_sigma_s: float | None = Field(None, gt=0, le=10, description="of the added pick")
     version: int | None = Field(
         None, ge=1, le=10**9, description="version that was looked at; refused if it has changed"
     )

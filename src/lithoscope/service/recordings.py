@@ -8,12 +8,15 @@ import time
 
 import pandas as pd
 
+from lithoscope.constants import NS_PER_S
 from lithoscope.errors import LithoscopeError
 from lithoscope.service.source import Source
 from lithoscope.stations import Inventory, read_stations
 from lithoscope.waveforms import Archive, Record, index_archive, read_records
 
 _LOG = logging.getLogger("lithoscope.service")
+# What lies so near a window may still bear on it: filters of resampling, files that overlap.
+_MARGIN_NS = 600 * NS_PER_S
 _INDEXING = "the recordings are still being indexed"
 
 
@@ -22,17 +25,23 @@ class Recordings:
 
     Indexing a large archive takes minutes, so it runs in a thread of its own; until it has ended
     the recordings are unknown, and `reason` says so. A spool grows, so its index is made anew
-    when it is asked for after ``refresh_s``; the one before serves meanwhile.
+    when it is asked for after ``refresh_s``; the one before serves meanwhile. ``generation``
+    counts them.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(
+        self, source: Source, archive: Archive | None = None, inventory: Inventory | None = None
+    ) -> None:
         self._source = source
-        self._archive: Archive | None = None
-        self._inventory: Inventory | None = None
-        self._reason = _INDEXING
+        self._archive, self._inventory = archive, inventory
+        self._reason = _INDEXING if archive is None else ""
         self._done = threading.Event()
+        if archive is not None:  # another process has made the index
+            self._done.set()
         self._busy = threading.Lock()
-        self._made_s = 0.0
+        self._made_s = time.monotonic()
+        self._named: tuple[Archive | None, set[str]] = (None, set())
+        self.generation = 0
 
     def start(self) -> None:
         """Begin to index, unless that is under way."""
@@ -42,6 +51,7 @@ class Recordings:
     def _index(self) -> None:
         try:
             self._archive, self._reason = self._read_archive()
+            self.generation += 1
             if self._inventory is None:
                 self._inventory = self._read_inventory(self._archive)
         finally:
@@ -99,6 +109,11 @@ class Recordings:
         """What the station files say; None while they are read, or without them."""
         return self._inventory
 
+    def _stations_of(self, archive: Archive) -> set[str]:
+        if self._named[0] is not archive:
+            self._named = (archive, set(archive.stations()))
+        return self._named[1]
+
     def segments(self, station: str | None = None) -> pd.DataFrame | None:
         """Return the index's rows, of one station if named; None without an index."""
         archive = self.archive
@@ -107,10 +122,18 @@ class Recordings:
         rows = archive.segments
         return rows if station is None else rows[rows["station"] == station]
 
-    def read(self, station: str, start_ns: int, end_ns: int) -> list[Record]:
-        """Return the records of a station in ``[start_ns, end_ns)``; none if it has none."""
+    def read(
+        self, station: str, start_ns: int, end_ns: int, *, vertical: bool = False
+    ) -> list[Record]:
+        """Return the records of a station in ``[start_ns, end_ns)``; none if it has none.
+
+        With ``vertical`` the horizontals are not read where there is a channel called Z.
+        """
         archive = self.archive
-        if archive is None or not (archive.segments["station"] == station).any():
+        if archive is None or station not in self._stations_of(archive):
+            return []
+        archive = _cut(archive, station, start_ns, end_ns, vertical=vertical)
+        if archive.segments.empty:
             return []
         channels = None if self._inventory is None else self._inventory.channels
         settings = self._source.run_settings.waveforms
@@ -118,3 +141,15 @@ class Recordings:
             archive, station, start_ns, end_ns, channels=channels, settings=settings
         )
         return records
+
+
+def _cut(archive: Archive, station: str, start_ns: int, end_ns: int, *, vertical: bool) -> Archive:
+    """Return what of an archive a window of one station needs: of years, a few files."""
+    rows = archive.of_station(station)
+    near = (rows["endtime_ns"] >= start_ns - _MARGIN_NS) & (
+        rows["starttime_ns"] <= end_ns + _MARGIN_NS
+    )
+    rows = rows[near]
+    if vertical and (upright := rows["channel"].str.endswith("Z")).any():
+        rows = rows[upright]
+    return Archive(rows.reset_index(drop=True), archive.problems.iloc[:0])

@@ -7,7 +7,7 @@ from fastapi import HTTPException
 
 from lithoscope.catalog import Change
 from lithoscope.errors import DataError
-from lithoscope.pipeline.review import review
+from lithoscope.pipeline.review import NewPick, review
 from lithoscope.service.errors import without_paths
 from lithoscope.service.models import ReviewRequest
 from lithoscope.service.state import State
@@ -43,7 +43,15 @@ def decide(state: State, event_id: str, wanted: ReviewRequest, user: str) -> Cha
             event_type=wanted.event_type or None,
             pick_id=wanted.pick_id or None,
             time=time,
+            new=_new_pick(wanted),
             version=wanted.version,
         )
     except DataError as error:
         raise HTTPException(409, without_paths(str(error))) from None
+
+
+def _new_pick(wanted: ReviewRequest) -> NewPick | None:
+    """Return what is needed of a new pick, None if something is missing."""
+    if not wanted.station or not wanted.phase or wanted.time_sigma_s is None:
+        return None
+    return NewPick(wanted.station, wanted.phase, wanted.time_sigma_s)

@@ -28,6 +28,7 @@ class Limits(Settings):
     body_bytes: int = Field(1_000_000, ge=1, description="Body of a request.")
     streams: int = Field(200, ge=1, description="Readers of live updates at once.")
     heavy: int = Field(4, ge=1, description="Costly answers computed at once.")
+    recordings: int = Field(2, ge=1, description="Answers from recordings computed at once.")
     waiting: int = Field(200, ge=1, description="Requests that may wait for a costly answer.")
     connections: int = Field(1_000, ge=1, description="Connections at once.")
     connections_per_client: int = Field(250, ge=1, description="Connections of one address.")
@@ -62,6 +63,9 @@ class ServiceSettings(Settings):
     refresh_s: float = Field(10.0, gt=0, description="Age of the index of growing recordings.")
     late_s: float = Field(60.0, gt=0, description="Latency above which a station is late.")
     silent_s: float = Field(600.0, gt=0, description="Latency above which it is silent.")
+    processes: int = Field(
+        0, ge=0, description="Processes that read recordings; with 0 threads of the server do."
+    )
     limits: Limits = Limits()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lithoscope.constants import NS_PER_S
+from lithoscope.service.elsewhere import Desk
 from lithoscope.service.features import json_rows
 from lithoscope.service.sites import availability
 from lithoscope.service.state import State
@@ -32,7 +33,7 @@ def detail(state: State, site: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _span(state: State, code: str, hours: float) -> tuple[int, int] | None:
+def _span(state: Desk, code: str, hours: float) -> tuple[int, int] | None:
     """Return the last hours: up to now on a live system, else up to the last sample."""
     segments = state.recordings.segments(code)
     if segments is None or segments.empty:
@@ -46,11 +47,11 @@ def _span(state: State, code: str, hours: float) -> tuple[int, int] | None:
     return end_ns - length, end_ns
 
 
-def _reason(state: State) -> str:
+def _reason(state: Desk) -> str:
     return state.recordings.reason or "the recordings do not hold this station"
 
 
-def waveform(state: State, site: dict[str, Any], hours: float, columns: int) -> dict[str, Any]:
+def waveform(state: Desk, site: dict[str, Any], hours: float, columns: int) -> dict[str, Any]:
     """Return each channel as least and greatest values."""
     code = site["station"]
     answer = {"station": code, "starttime": None, "endtime": None, "unit": "counts"}
@@ -76,7 +77,7 @@ def waveform(state: State, site: dict[str, Any], hours: float, columns: int) -> 
     return answer | times | {"channels": channels, "reason": reason}
 
 
-def spectrogram_view(state: State, site: dict[str, Any], hours: float) -> dict[str, Any]:
+def spectrogram_view(state: Desk, site: dict[str, Any], hours: float) -> dict[str, Any]:
     """Return the power of the station's vertical, or of its first channel."""
     code = site["station"]
     answer: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -26,12 +26,16 @@ class Workers:
     limit_s
         Time that one may take, its wait included. What runs longer keeps its thread until it
         ends, so that the number at once holds whatever clients do.
+    pool
+        Where to compute; threads of its own by default.
     """
 
-    def __init__(self, most: int, waiting: int, limit_s: float) -> None:
+    def __init__(
+        self, most: int, waiting: int, limit_s: float, *, pool: Executor | None = None
+    ) -> None:
         self.limit_s = limit_s
         self._room = most + waiting
-        self._pool = ThreadPoolExecutor(most, thread_name_prefix="lithoscope-serve")
+        self._pool = pool or ThreadPoolExecutor(most, thread_name_prefix="lithoscope-serve")
         self._queued = 0
 
     async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -58,9 +62,9 @@ class Workers:
     def _done(self) -> None:
         self._queued -= 1
 
-    def close(self) -> None:
-        """Let go of the threads; what waits is dropped."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    def close(self, *, wait: bool = False) -> None:
+        """Let go of the threads; what waits is dropped, what runs goes on unless waited for."""
+        self._pool.shutdown(wait=wait, cancel_futures=True)
 
 
 def _later(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:

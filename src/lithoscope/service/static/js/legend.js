@@ -31,7 +31,7 @@ export class Legend {
       ? `Colour: depth from ${format.number(range[0])} to ${format.number(range[1])} km. Size: magnitude.`
       : `Colour: time from ${format.time(range[0])} to ${format.time(range[1])} UTC. Size: magnitude.`;
     const states = new Set(this.options.stations().map((station) => station.state ?? "unknown"));
-    fill(this.keys, Object.entries(STATE_WORDS).filter(([state]) => states.has(state)).map(([state, text]) => h("span", {}, marker(state), ` station ${text}`)));
+    fill(this.keys, Object.entries(STATE_WORDS).filter(([state]) => states.has(state)).map(([state, text]) => h("span", {}, marker(state), ` station, ${text}`)));
     this.drawing.ask();
   }
 

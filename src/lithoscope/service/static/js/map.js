@@ -97,11 +97,11 @@ export class EventMap {
     this.ask();
   }
 
-  /** Show all events that the filter lets through, and the network around them if asked. */
+  /** Show all events that the filter lets through, or most of them and the network around. */
   fit(network = false) {
     const box = boundsOf(this.options.stations(), network);
     if (this.view.width < 2) return;
-    if (box) this.view.fit(box, network ? 0.1 : 0.14);
+    if (box) this.view.fit(box, 0.1, this.options.covered?.() ?? 0);
     this.drawAll();
   }
 
@@ -268,7 +268,10 @@ function rgb(text) {
   return [0, 2, 4].map((i) => parseInt(value.slice(i, i + 2), 16) || 0);
 }
 
-/** Box of the shown events, widened by the stations within 1.5 times their extent or 1 degree. */
+/**
+ * Box of the shown events; with the network, of all but the outermost (1 % on each side), widened by
+ * the stations within 1.5 times their extent or 1 degree.
+ */
 function boundsOf(stations, network) {
   let [west, south, east, north] = [Infinity, Infinity, -Infinity, -Infinity];
   const take = (lon, lat) => {
@@ -278,7 +281,13 @@ function boundsOf(stations, network) {
     south = Math.min(south, lat);
     north = Math.max(north, lat);
   };
-  for (let i = 0; i < catalogue.n; i += 1) if (catalogue.shown[i]) take(catalogue.longitude[i], catalogue.latitude[i]);
+  const inside = (values) => {
+    const sorted = Float64Array.from(values).filter((v, i) => catalogue.shown[i] && Number.isFinite(v)).sort();
+    const out = network ? Math.ceil(sorted.length * 0.01) * (sorted.length > 20) : 0;
+    return [sorted[out], sorted.at(-1 - out)];
+  };
+  const [longitudes, latitudes] = [inside(catalogue.longitude), inside(catalogue.latitude)];
+  for (const k of [0, 1]) take(longitudes[k], latitudes[k]);
   const alone = west > east;
   const reach = alone ? Infinity : Math.max(1, 1.5 * Math.max(east - west, north - south));
   const [cx, cy] = [(west + east) / 2, (south + north) / 2];

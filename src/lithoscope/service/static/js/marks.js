@@ -36,8 +36,21 @@ export function drawStations(context, view, stations) {
   for (const [station, x, y] of inside) stationMark(context, x, y, station.state);
   if (inside.length > 60) return;
   context.font = "11px system-ui, sans-serif";
-  context.textAlign = "center";
-  for (const [station, x, y] of inside) haloText(context, station.station.split(".")[1] ?? station.station, x, y + 17);
+  const taken = inside.map(([, x, y]) => [x - 7, y - 8, x + 7, y + 6]);
+  for (const [station, x, y] of inside) nameStation(context, station.station.split(".")[1] ?? station.station, x, y, taken);
+}
+
+/** Write a name below, above, right or left of its mark, where nothing is yet; else not at all. */
+function nameStation(context, name, x, y, taken) {
+  const wide = context.measureText(name).width;
+  for (const [px, py] of [[x - wide / 2, y + 17], [x - wide / 2, y - 10], [x + 9, y + 4], [x - 9 - wide, y + 4]]) {
+    const box = [px - 1, py - 9, px + wide + 1, py + 2];
+    if (taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3])) continue;
+    taken.push(box);
+    context.textAlign = "left";
+    haloText(context, name, px, py);
+    return;
+  }
 }
 
 /** Regions that hold 68 % and 95 % of the epicentre. */

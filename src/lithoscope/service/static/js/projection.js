@@ -89,8 +89,11 @@ export class View {
     this.x = Math.max(-0.5, Math.min(1.5, this.x));
   }
 
-  /** Show a region in degrees with a margin on all sides; `least` is the smallest width in km. */
-  fit([west, south, east, north], margin = 0.12, least = 20) {
+  /**
+   * Show a region in degrees with a margin on all sides, right of `left` pixels that something
+   * covers; `least` is the smallest width in km.
+   */
+  fit([west, south, east, north], margin = 0.12, left = 0, least = 20) {
     const middle = (south + north) / 2;
     const leastX = (least * degreesPerKm(middle).east) / 360;
     const x0 = worldX(west);
@@ -98,11 +101,11 @@ export class View {
     const y0 = worldY(north);
     const y1 = worldY(south);
     const room = 1 - 2 * margin;
-    this.x = (x0 + x1) / 2;
-    this.y = (y0 + y1) / 2;
     this.scale = Math.min(
-      (this.width * room) / Math.max(x1 - x0, leastX), (this.height * room) / Math.max(y1 - y0, leastX),
+      ((this.width - left) * room) / Math.max(x1 - x0, leastX), (this.height * room) / Math.max(y1 - y0, leastX),
     );
+    this.x = (x0 + x1 - left / this.scale) / 2;
+    this.y = (y0 + y1) / 2;
     this.zoom(1);
   }
 }

@@ -8,16 +8,19 @@ import { milliseconds } from "./format.js";
 import { colour } from "./theme.js";
 
 export class RecordSection {
-  /** `section` is the service's answer; `onMove(pick, time ms)` makes picks draggable. */
-  constructor(section, onMove = null) {
+  /**
+   * `section` is the service's answer; `operator` {move(pick, time ms), add(station, phase, time ms)}
+   * makes picks draggable, and a double click proposes a new one.
+   */
+  constructor(section, operator = null, even = true) {
     this.origin = milliseconds(section.origin_time);
-    this.onMove = onMove;
-    this.even = section.traces.length > 0;
+    this.operator = operator;
+    this.even = even;
     this.traces = section.traces.map((trace) => this.prepare(trace)).sort((a, b) => a.distance_km - b.distance_km);
     this.band = section.band_hz;
     this.canvas = h("canvas", { role: "img", "aria-label": this.describe() });
     this.element = h("div", { class: "plot" }, this.canvas);
-    this.choice = segments("Order of the traces", [[true, "Even rows"], [false, "By distance"]], true, (even) => {
+    this.choice = segments("Order of the traces", [[true, "Even rows"], [false, "By distance"]], even, (even) => {
       this.even = even;
       this.drawing.ask();
     });
@@ -175,7 +178,7 @@ export class RecordSection {
     canvas.addEventListener("pointermove", (event) => this.move(event));
     canvas.addEventListener("pointerleave", hideTip);
     canvas.addEventListener("pointerdown", (event) => {
-      const found = this.onMove && this.axes && this.near(...pointerAt(canvas, event));
+      const found = this.operator && this.axes && this.near(...pointerAt(canvas, event));
       if (!found) return;
       canvas.setPointerCapture(event.pointerId);
       this.drag = { pick: found.pick, at: found.pick.at };
@@ -184,9 +187,19 @@ export class RecordSection {
     canvas.addEventListener("pointerup", () => {
       const { drag } = this;
       this.drag = null;
-      if (drag && Math.abs(drag.at - drag.pick.at) > 0.001) this.onMove(drag.pick, Math.round(this.origin + drag.at * 1000));
+      if (drag && Math.abs(drag.at - drag.pick.at) > 0.001) this.operator.move(drag.pick, Math.round(this.origin + drag.at * 1000));
       this.drawing.ask();
     });
+    canvas.addEventListener("dblclick", (event) => this.addAt(...pointerAt(canvas, event)));
+  }
+
+  /** Propose a pick on the trace under the pointer, of the phase whose prediction is nearer. */
+  addAt(px, py) {
+    if (!this.operator || !this.axes?.contains(px, py)) return;
+    const trace = this.traces.reduce((a, b) => (Math.abs(b.y - py) < Math.abs(a.y - py) ? b : a));
+    const at = this.axes.xAt(px);
+    const off = (predicted) => (predicted === null ? Infinity : Math.abs(at - predicted));
+    this.operator.add(trace.station, off(trace.s) < off(trace.p) ? "S" : "P", Math.round(this.origin + at * 1000));
   }
 
   move(event) {
@@ -199,7 +212,7 @@ export class RecordSection {
       return;
     }
     const found = this.near(px, py);
-    this.canvas.classList.toggle("grab", Boolean(found && this.onMove));
+    this.canvas.classList.toggle("grab", Boolean(found && this.operator));
     if (found) showTip(pickLine(found.pick, found.trace), event.clientX, event.clientY);
     else hideTip();
   }

@@ -8,6 +8,8 @@ const TABLES = {
   depth: "440154 481a6c 472f7d 414487 39568c 31688e 2a788e 23888e 1f988b 22a884 35b779 54c568 7ad151 a5db36 d2e21b fde725",
   time: "0d0887 330597 5002a2 6a00a8 8405a7 9c179e b12a90 c33d80 d35171 e16462 ed7953 f68f44 fca636 fec029 f9dc24 f0f921",
 };
+// Pictures have no background to vanish on: all of plasma, loud is bright.
+TABLES.power = TABLES.time;
 // The end that would vanish on the background is left out.
 const USED = { light: [0, 0.84], dark: [0.2, 1] };
 export const STEPS = 64;
@@ -22,12 +24,12 @@ export function colourTable(kind) {
 
 function build(kind) {
   const anchors = TABLES[kind].split(" ").map((text) => [0, 2, 4].map((i) => parseInt(text.slice(i, i + 2), 16)));
-  const [low, high] = USED[isDark() ? "dark" : "light"];
+  const [low, high] = kind === "power" ? [0, 1] : USED[isDark() ? "dark" : "light"];
   const out = new Uint8Array(STEPS * 3);
   for (let i = 0; i < STEPS; i += 1) {
     let t = i / (STEPS - 1);
     // shallow and recent events stand out from the background
-    if ((kind === "depth") === isDark()) t = 1 - t;
+    if (kind !== "power" && (kind === "depth") === isDark()) t = 1 - t;
     const at = (low + t * (high - low)) * (anchors.length - 1);
     const j = Math.min(Math.floor(at), anchors.length - 2);
     for (let c = 0; c < 3; c += 1) out[i * 3 + c] = anchors[j][c] + (at - j) * (anchors[j + 1][c] - anchors[j][c]);

@@ -5,8 +5,8 @@ import { Drawing } from "./canvas.js";
 import { h } from "./dom.js";
 import * as format from "./format.js";
 import { milliseconds } from "./format.js";
-import { colour, isDark } from "./theme.js";
-import { colourTable } from "./scales.js";
+import { colour } from "./theme.js";
+import { colourAt, colourTable, ticks } from "./scales.js";
 
 class Plot {
   constructor(label) {
@@ -71,14 +71,13 @@ export class Spectrogram extends Plot {
 
   picture() {
     const { level_db: rows, frequencies_hz: frequencies } = this.answer;
-    const table = colourTable("time");
+    const table = colourTable("power");
     const steps = table.length / 3;
     const image = new ImageData(rows.length, frequencies.length);
     const [low, high] = this.levels;
     rows.forEach((row, i) => row.forEach((value, j) => {
       if (value === null) return;
-      let t = Math.max(0, Math.min(1, (value - low) / (high - low || 1)));
-      if (!isDark()) t = 1 - (1 - t);
+      const t = Math.max(0, Math.min(1, (value - low) / (high - low || 1)));
       const c = Math.round(t * (steps - 1)) * 3;
       const at = ((frequencies.length - 1 - j) * rows.length + i) * 4;
       for (let k = 0; k < 3; k += 1) image.data[at + k] = table[c + k];
@@ -92,7 +91,7 @@ export class Spectrogram extends Plot {
     const start = milliseconds(starttime);
     const axes = new Axes(context, width, height, {
       x: [start, start + rows.length * step * 1000], y: [frequencies.at(-1), frequencies[0]], timeX: true,
-      yLabel: "frequency, Hz", margin: { left: 78, bottom: 25, right: 12 },
+      yLabel: "frequency, Hz", margin: { left: 78, bottom: 25, right: 74 },
     });
     const image = this.picture();
     const buffer = new OffscreenCanvas(image.width, image.height);
@@ -100,8 +99,33 @@ export class Spectrogram extends Plot {
     context.imageSmoothingEnabled = false;
     context.drawImage(buffer, axes.left, axes.top, axes.right - axes.left, axes.bottom - axes.top);
     axes.frame({ grid: false });
-    this.words = `${format.number(this.levels[0], 0)} to ${format.number(this.levels[1], 0)} ${(unit ?? "dB").replaceAll("**2", "²")}`;
+    this.bar(context, axes, width);
+    this.words = (unit ?? "dB").replaceAll("**2", "²");
   }
+
+  /** What the colours mean, beside the picture. */
+  bar(context, axes, width) {
+    const table = colourTable("power");
+    const [low, high] = this.levels;
+    const long = axes.bottom - axes.top;
+    const y = (level) => axes.bottom - ((level - low) / (high - low || 1)) * long;
+    for (let k = 0; k < long; k += 1) {
+      context.fillStyle = colourAt(table, k / long);
+      context.fillRect(width - 62, axes.bottom - k - 1, 12, 1.5);
+    }
+    context.fillStyle = colour("soft");
+    context.textAlign = "left";
+    for (const level of ticks(low, high, Math.max(2, long / 42))) context.fillText(`${format.number(level, 0)} dB`, width - 46, y(level) + 4);
+  }
+}
+
+/** Mean and scatter of what is no outlier, of a phase, in words. */
+export function residualWords(rows, phase) {
+  const values = rows.filter((row) => row.phase === phase && row.weight > 0.5 && Number.isFinite(row.residual_s)).map((row) => row.residual_s);
+  if (values.length < 2) return `${phase} ${values.length}`;
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  const scatter = Math.sqrt(values.reduce((a, v) => a + (v - mean) ** 2, 0) / (values.length - 1));
+  return `${phase} ${format.signed(mean)} ± ${format.number(scatter, 2)} s (${values.length})`;
 }
 
 /** Residuals of the picks of a station against time, P and S. */

@@ -2,7 +2,7 @@
 
 import { address, get, part, token } from "../api.js";
 import { catalogue } from "../catalogue.js";
-import { fill, h, panel, table } from "../dom.js";
+import { fill, h, panel, segments, table } from "../dom.js";
 import * as format from "../format.js";
 import { Posterior, StationMagnitudes } from "../posterior.js";
 import { RecordSection } from "../recordsection.js";
@@ -20,7 +20,8 @@ class EventView {
     this.title = id;
     this.drawings = [];
     this.turn = 0;
-    this.review = new Review(id, summary.review !== false, () => this.load());
+    this.component = "z";
+    this.review = new Review(id, summary.review !== false, () => this.load(), () => format.milliseconds(this.answer.event.time));
     this.element = h("article", { class: "view" }, h("p", { class: "state" }, "Loading event …"));
     this.onOperator = () => this.load();
     addEventListener("operator", this.onOperator);
@@ -41,7 +42,19 @@ class EventView {
     const turn = this.turn;
     const show = (promise, act) => settle(promise).then((result) => { if (turn === this.turn) act(result); });
     show(get(`${path}/samples`, { n: 2000 }), (result) => this.showSamples(result));
-    show(get(`${path}/section`), (result) => this.showSection(result));
+    this.loadSection();
+  }
+
+  /** Ask for the record section; what comes after another choice or another event is dropped. */
+  async loadSection() {
+    const { turn, component } = this;
+    let result;
+    try {
+      result = { value: await get(`api/events/${part(this.id)}/section`, { component }) };
+    } catch (error) {
+      result = { error: error.message };
+    }
+    if (turn === this.turn && component === this.component) this.showSection(result);
   }
 
   build() {
@@ -49,12 +62,17 @@ class EventView {
     const { event, arrivals, station_magnitudes: magnitudes, versions } = this.answer;
     this.sectionBody = h("div", { class: "plot h560" }, h("p", { class: "empty" }, "Loading waveforms …"));
     this.sectionHead = h("span");
+    this.sectionOrder = h("span");
+    const component = segments("Component", [["z", "Vertical"], ["h", "Transverse"]], this.component, (value) => {
+      this.component = value;
+      this.loadSection();
+    });
     this.cloudBody = h("div", { class: "plot h280 cloud" }, h("p", { class: "empty" }, "Loading the posterior …"));
     this.cloudHead = h("span");
     fill(this.element, this.head(event),
       h("div", { class: "grid" },
         h("div", { class: "c8 stack" },
-          panel("Record section", "", this.sectionBody, this.sectionHead),
+          panel("Record section", "", this.sectionBody, [this.sectionHead, component, this.sectionOrder]),
           panel("Arrivals", "", region("Table of arrivals", "scrolly", this.arrivals(arrivals ?? []))),
           panel("Versions", "", region("Table of versions", "scrollx", versionTable(versions ?? [event]))),
           panel("Review", "", h("div", { class: "body" }, this.review.element, audit(this.answer.audit)))),
@@ -105,7 +123,8 @@ class EventView {
         { value: format.number(row.time_sigma_s, 2), class: "num" }, { value: format.signed(row.residual_s), class: "num" },
         { value: format.number(row.weight, 2), class: "num" }, { value: format.number(row.distance_km), class: "num" }, { value: `${format.number(row.azimuth_deg, 0)}°`, class: "num" },
       ];
-      if (operator) cells.push(h("button", { type: "button", "aria-label": `Move ${row.phase} at ${row.station}`, on: { click: () => this.review.propose(row, format.milliseconds(row.time)) } }, "Move"));
+      const act = (text, run) => h("button", { type: "button", "aria-label": `${text} ${row.phase} at ${row.station}`, on: { click: run } }, text);
+      if (operator) cells.push(h("span", { class: "line" }, act("Move", () => this.review.propose(row, format.milliseconds(row.time))), act("Remove", () => this.review.proposeRemoval(row))));
       return cells;
     }));
   }
@@ -116,15 +135,21 @@ class EventView {
       fill(this.sectionBody, h("p", { class: "empty" }, reason || "No waveforms are at hand for this event."));
       return;
     }
-    const move = token() ? (pick, time) => this.review.propose(pick, time) : null;
-    const section = new RecordSection(value, move);
+    const move = token() ? {
+      move: (pick, time) => this.review.propose(pick, time),
+      add: (station, phase, time) => this.review.proposeNew(station, phase, time),
+    } : null;
+    this.section?.drawing.stop();
+    const section = new RecordSection(value, move, this.section?.even);
+    this.section = section;
     this.drawings.push(section.drawing);
     fill(this.sectionBody, section.element.firstChild);
     section.drawing.resize();
     section.drawing.watcher.observe(this.sectionBody);
     const band = value.band_hz ? `band ${format.number(value.band_hz[0], 0)}–${format.number(value.band_hz[1], 0)} Hz, each trace to its own peak` : "each trace to its own peak";
     fill(this.sectionHead, h("span", { class: "small soft" }, `${band}; dashed: predicted `, h("span", { class: "p" }, "P"), " and ", h("span", { class: "s" }, "S")));
-    this.sectionHead.parentElement.append(section.choice);
+    this.sectionOrder.replaceWith(section.choice);
+    this.sectionOrder = section.choice;
   }
 
   showSamples({ value, error }) {

@@ -19,7 +19,7 @@ export class Overview {
     const options = {
       stations: () => stations.list, colouring: () => this.colouring(), onOpen: openEvent, layer: params.get("layer"),
       onStation: (code) => { location.hash = `#/station/${part(code)}`; }, onStep: (by) => this.step(by),
-      onSpan: (from, to) => this.change({ from, to }), onColour: (kind) => this.setColour(kind),
+      covered: () => this.covered(), onSpan: (from, to) => this.change({ from, to }), onColour: (kind) => this.setColour(kind),
     };
     this.map = new EventMap(options);
     this.section = new DepthSection({ ...options, view: this.map.view });
@@ -61,6 +61,11 @@ export class Overview {
       draw();
       this.afterMove();
     };
+  }
+
+  /** Width at the left that the legend covers, px. */
+  covered() {
+    return this.legend?.element.open && innerWidth > 720 ? this.legend.element.offsetWidth + 12 : 0;
   }
 
   /** The section follows the map when it comes to rest. */

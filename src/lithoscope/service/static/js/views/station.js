@@ -4,7 +4,7 @@ import { get, part } from "../api.js";
 import { fill, h, panel, segments, table } from "../dom.js";
 import * as format from "../format.js";
 import { STATE_WORDS, stations } from "../stations.js";
-import { Availability, LastHours, Residuals, Spectrogram } from "../traces.js";
+import { Availability, LastHours, Residuals, Spectrogram, residualWords } from "../traces.js";
 import { stationTable } from "../stationtable.js";
 
 const HOURS = [[1, "1 h"], [6, "6 h"], [24, "24 h"]];
@@ -49,12 +49,16 @@ class StationView {
     });
     this.availabilityWords = h("span", { class: "small soft" });
     this.spectrumWords = h("span", { class: "small soft" });
+    this.residualHead = h("span", { class: "small soft" });
     fill(this.element, this.head(station),
       h("div", { class: "grid" },
-        panel("Last hours", "c8", this.bodies.waveform, choice), panel("About", "c4", h("div", { class: "body" }, this.facts(station))),
-        panel("Spectrogram", "c8", this.bodies.spectrogram, this.spectrumWords), panel("Channels", "c4", h("div", { class: "scrollx", tabindex: "0", role: "region", "aria-label": "Table of channels" }, channelTable(this.answer.channels ?? []))),
+        h("div", { class: "c8 stack" },
+          panel("Last hours", "", this.bodies.waveform, choice), panel("Spectrogram", "", this.bodies.spectrogram, this.spectrumWords)),
+        h("div", { class: "c4 stack" },
+          panel("About", "", h("div", { class: "body" }, this.facts(station))),
+          panel("Channels", "", h("div", { class: "scrollx", tabindex: "0", role: "region", "aria-label": "Table of channels" }, channelTable(this.answer.channels ?? [])))),
         panel("Availability", "c12", this.bodies.availability, this.availabilityWords),
-        panel("Residuals of picks", "c12", this.bodies.residuals, h("span", { class: "small soft" }, h("span", { class: "p" }, "● P"), "  ", h("span", { class: "s" }, "■ S"), "  hollow: weight below 0.5"))));
+        panel("Residuals of picks", "c12", this.bodies.residuals, this.residualHead)));
   }
 
   head(station) {
@@ -100,6 +104,7 @@ class StationView {
     plot.drawing.resize();
     plot.drawing.watcher.observe(body);
     if (kind === "availability") this.availabilityWords.textContent = `${format.number(value.available_percent, 2)} % of the time, ${format.count(value.n_gaps)} gaps, UTC`;
+    if (kind === "residuals") fill(this.residualHead, h("span", { class: "p" }, `● ${residualWords(value.residuals, "P")}`), "  ", h("span", { class: "s" }, `■ ${residualWords(value.residuals, "S")}`), "  mean ± standard deviation (picks); hollow: weight below 0.5");
     if (kind === "spectrogram") this.spectrumWords.textContent = `${value.channel}, ${plot.words ?? ""}`;
   }
 
@@ -122,8 +127,10 @@ export function noise(station) {
 
 function channelTable(channels) {
   if (channels.length === 0) return h("p", { class: "empty" }, "No channel is described.");
-  const heads = ["Channel", { value: "Rate, Hz", class: "num" }, { value: "Azim.", class: "num" }, { value: "Dip", class: "num" }, { value: "Gain", class: "num" }];
-  const gain = (c) => (Number.isFinite(c.gain) ? `${c.gain.toPrecision(4)} counts/(${c.unit || "unit unknown"})` : "unknown");
+  const units = new Set(channels.filter((c) => Number.isFinite(c.gain)).map((c) => `counts/(${c.unit || "unit unknown"})`));
+  const same = units.size === 1 ? [...units][0] : "";
+  const heads = ["Channel", { value: "Rate, Hz", class: "num" }, { value: "Azim.", class: "num" }, { value: "Dip", class: "num" }, { value: `Gain${same && `, ${same}`}`, class: "num" }];
+  const gain = (c) => (Number.isFinite(c.gain) ? `${c.gain.toPrecision(4)}${same ? "" : ` counts/(${c.unit || "unit unknown"})`}` : "unknown");
   return table("Channels", heads, channels.map((c) => [
     c.channel.split(".").slice(2).join(".").replace(/^\./, ""), { value: format.number(c.sampling_rate_hz, 0), class: "num" },
     { value: Number.isFinite(c.azimuth_deg) ? `${format.number(c.azimuth_deg, 0)}°` : "–", class: "num" },
