@@ -17,7 +17,7 @@ from lithoscope.cli import main
 from lithoscope.errors import DataError
 from lithoscope.geo import distance_azimuth
 from lithoscope.pipeline.relocate import Relocator, posterior_samples
-from lithoscope.pipeline.review import review
+from lithoscope.pipeline.review import NewPick, review
 from lithoscope.pipeline.settings import RunSettings
 
 EVENT = "ls_event_0"
@@ -159,9 +159,44 @@ def test_two_operators_do_not_overwrite_each_other(store):
     assert len(store.audit(EVENT)) == 1
 
 
+def test_an_added_pick_relocates_at_once(store):
+    """A pick taken away and made again by hand brings the first solution back.
+
+    It is surer of the pick (probability 1), so within a tenth of a sigma.
+    """
+    before = store.event(EVENT)
+    pick = before.picks[before.picks["phase"] == "S"].iloc[0]
+    review(store, EVENT, "remove_pick", user="ana", pick_id=pick["pick_id"])
+    without = row(store)
+    new = NewPick(pick["station"], "S", pick["time_sigma_s"])
+    review(store, EVENT, "add_pick", user="ana", new=new, time=pick["time"])
+    first, again = before.events.iloc[0], row(store)
+    off_km = abs(again["depth_km"] - first["depth_km"])
+    assert off_km < min(0.1 * first["depth_sigma_km"], abs(without["depth_km"] - first["depth_km"]))
+    assert again["longitude"] == pytest.approx(first["longitude"], abs=1e-5)
+    found = store.event(EVENT)
+    assert set(found.arrivals["pick_id"]) == set(before.arrivals["pick_id"])
+    added = found.picks[found.picks["pick_id"] == pick["pick_id"]].iloc[0]
+    assert added["time"] == pick["time"]
+    trail = store.audit(EVENT).iloc[0]
+    assert (trail["action"], trail["after"]["pick_id"]) == ("add_pick", pick["pick_id"])
+    with pytest.raises(DataError, match="move that one"):
+        review(store, EVENT, "add_pick", user="ana", new=new, time=pick["time"])
+
+
+NEW = NewPick("XX.S0..HH", "P", 0.05)
+SOON = pd.Timestamp("2026-05-04T03:02:05Z")
+
+
 @pytest.mark.parametrize(
     ("action", "words", "message"),
     [
+        ("add_pick", {"time": SOON}, "needs the station"),
+        ("add_pick", {"new": NEW}, "needs the station"),
+        ("add_pick", {"new": NEW, "time": SOON}, "has a P pick at XX.S0..HH; move that one"),
+        ("add_pick", {"new": NewPick("XX.NO..HH", "P", 0.1), "time": SOON}, "no station 'XX.NO"),
+        ("add_pick", {"new": NewPick("XX.S0..HH", "Pn", 0.1), "time": SOON}, "use P or S"),
+        ("add_pick", {"new": NewPick("XX.S0..HH", "P", float("nan")), "time": SOON}, "sigma nan s"),
         ("destroy", {}, "unknown; use accept"),
         ("accept", {"user": " "}, "user is empty"),
         ("comment", {}, "comment is empty"),

@@ -12,7 +12,7 @@ import typer
 from lithoscope.catalog import Store
 from lithoscope.cli._options import Json, show
 from lithoscope.errors import DataError
-from lithoscope.pipeline.review import Action, review
+from lithoscope.pipeline.review import Action, NewPick, review
 from lithoscope.pipeline.run import STORE_NAME
 
 
@@ -24,7 +24,8 @@ def command(
     action: Annotated[
         str,
         typer.Argument(
-            metavar="ACTION", help="accept, reject, retype, comment, move_pick or remove_pick."
+            metavar="ACTION",
+            help="accept, reject, retype, comment, add_pick, move_pick or remove_pick.",
         ),
     ],
     comment: Annotated[str, typer.Option(help="Free text, kept with the decision.")] = "",
@@ -34,7 +35,14 @@ def command(
     pick: Annotated[
         str | None, typer.Option(help="For move_pick and remove_pick: id of the pick.")
     ] = None,
-    time: Annotated[str | None, typer.Option(help="For move_pick: new time, UTC.")] = None,
+    time: Annotated[
+        str | None, typer.Option(help="For add_pick and move_pick: time of the pick, UTC.")
+    ] = None,
+    station: Annotated[str, typer.Option(help="For add_pick: NET.STA.LOC.BI.")] = "",
+    phase: Annotated[str, typer.Option(help="For add_pick: P or S.")] = "",
+    sigma: Annotated[
+        float, typer.Option(help="For add_pick: 1 sigma of the time of the pick, s.")
+    ] = 0.05,
     user: Annotated[str, typer.Option(help="Who decides; default: who is logged in.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -56,6 +64,7 @@ def command(
             event_type=event_type,
             pick_id=pick,
             time=moment,
+            new=NewPick(station, phase, sigma) if station else None,
         )
         row = opened.versions(event).iloc[-1]
     value = {

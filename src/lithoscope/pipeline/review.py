@@ -1,9 +1,9 @@
-"""An operator's decisions on events: accept, reject, retype, comment, move or remove a pick."""
+"""An operator's decisions on events: accept, reject, retype, comment; add, move, remove a pick."""
 
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import pandas as pd
@@ -14,13 +14,25 @@ from lithoscope.pipeline.relocate import Relocator
 from lithoscope.schema import PICKS
 from lithoscope.schema import pick_id as id_of_pick
 
-Action = Literal["accept", "reject", "retype", "comment", "move_pick", "remove_pick"]
+Action = Literal["accept", "reject", "retype", "comment", "add_pick", "move_pick", "remove_pick"]
 ACTIONS: tuple[str, ...] = get_args(Action)
 MAX_COMMENT = 5000
 _MAX_USER = 100
 # A pick of the same wave; what lies further off is another arrival, or a slip of the hand.
 _MAX_MOVE_S = 120.0
+# Slower than any S wave to any station of a regional network.
+_MAX_AFTER_S = 1200.0
+_MAX_SIGMA_S = 10.0
 _SHOWN = ("time", "longitude", "latitude", "depth_km", "magnitude")
+
+
+@dataclass(frozen=True)
+class NewPick:
+    """A pick that an operator makes: station NET.STA.LOC.BI, P or S, and 1 sigma of its time, s."""
+
+    station: str
+    phase: str
+    time_sigma_s: float
 
 
 def review(
@@ -33,14 +45,16 @@ def review(
     event_type: str | None = None,
     pick_id: str | None = None,
     time: pd.Timestamp | None = None,
+    new: NewPick | None = None,
     version: int | None = None,
 ) -> Change:
     """Do what an operator decided, as a new version of the event and a line of the audit trail.
 
     ``accept`` makes an event ``confirmed`` (``final`` if an operator had worked on it before),
-    ``reject`` takes it out of catalogues and answers, ``retype`` sets its type, ``move_pick`` and
-    ``remove_pick`` locate it anew at once with the settings, velocity model, prior and station
-    terms of the store, and move its magnitudes along; these three make it ``reviewed``. All but
+    ``reject`` takes it out of catalogues and answers, ``retype`` sets its type, ``add_pick``,
+    ``move_pick`` and ``remove_pick`` locate it anew at once with the settings, velocity model,
+    prior and station terms of the store, and move its magnitudes along; these four make it
+    ``reviewed``. All but
     ``comment`` make the solution manual: what is found automatically later is kept beside it but
     does not take its place.
 
@@ -54,6 +68,9 @@ def review(
         For ``retype``: one of QuakeML's words.
     pick_id, time
         The pick to move or remove, and where to (UTC, within 120 s).
+    new
+        For ``add_pick``, together with ``time``: within 20 minutes after the origin, at a station
+        of the store that has no pick of that phase in this event.
     version
         Version that the operator saw; None for the latest.
 
@@ -75,7 +92,10 @@ def review(
     found = store.event(event_id)
     state = _state(store, event_id)
     seen = state["version"] if version is None else version
-    if action in ("retype", "move_pick", "remove_pick") and state["status"] == "rejected":
+    if (
+        action in ("retype", "add_pick", "move_pick", "remove_pick")
+        and state["status"] == "rejected"
+    ):
         raise DataError(f"event '{event_id}' is rejected; accept it before you work on it")
     common: dict[str, Any] = {"action": action, "comment": comment, "based_on": seen}
     if action in ("accept", "reject", "comment"):
@@ -91,7 +111,13 @@ def review(
     if action == "retype":
         solution, before, after = _retyped(found, event_type)
     else:
-        solution, before, after = _repicked(store, found, action, pick_id, time)
+        changed, before, after = (
+            _added(store, found, new, time)
+            if action == "add_pick"
+            else _repicked(found, action, pick_id, time)
+        )
+        solution = Relocator.of(store).relocate(changed)
+        before, after = before | _place(found), after | _place(solution)
     judged = Judged("manual", "reviewed", user, comment)
     return store.put_review(
         event_id, judged, before=before, after=after, solution=solution, **common
@@ -143,33 +169,78 @@ def _retyped(
 
 
 def _repicked(
-    store: Store, found: Catalog, action: str, pick_id: str | None, time: pd.Timestamp | None
+    found: Catalog, action: str, pick_id: str | None, time: pd.Timestamp | None
 ) -> tuple[Catalog, dict[str, Any], dict[str, Any]]:
+    """Return the event with a pick moved or removed, not located yet, and the two pick ids."""
     event_id = found.events["event_id"].iloc[0]
     if pick_id not in set(found.arrivals["pick_id"]):
         raise DataError(f"event '{event_id}' has no pick '{pick_id}'")
     mine = found.picks["pick_id"] == pick_id
     others = found.arrivals[found.arrivals["pick_id"] != pick_id]
-    before: dict[str, Any] = {"pick_id": pick_id, **_place(found)}
+    before: dict[str, Any] = {"pick_id": pick_id}
+    left = replace(found, arrivals=others, picks=found.picks[~mine], evaluation=None)
     if action == "remove_pick":
-        after: dict[str, Any] = {"pick_id": None}
-        changed = replace(found, arrivals=others, picks=found.picks[~mine], evaluation=None)
-    else:
-        pick = _moved(found.picks[mine], time)
-        new_id = pick["pick_id"].iloc[0]
-        if new_id in set(found.arrivals["pick_id"]):
-            raise DataError(f"event '{event_id}' has a pick at {time} already")
-        after = {"pick_id": new_id}
-        arrival = found.arrivals[found.arrivals["pick_id"] == pick_id]
-        arrival = arrival.assign(pick_id=new_id, time=pick["time"].iloc[0])
-        changed = replace(
-            found,
-            arrivals=pd.concat([others, arrival], ignore_index=True),
-            picks=pd.concat([found.picks[~mine], pick], ignore_index=True),
-            evaluation=None,
+        return left, before, {"pick_id": None}
+    pick = _moved(found.picks[mine], time)
+    if pick["pick_id"].iloc[0] in set(found.arrivals["pick_id"]):
+        raise DataError(f"event '{event_id}' has a pick at {time} already")
+    return _with_pick(left, pick), before, {"pick_id": pick["pick_id"].iloc[0]}
+
+
+def _added(
+    store: Store, found: Catalog, new: NewPick | None, time: pd.Timestamp | None
+) -> tuple[Catalog, dict[str, Any], dict[str, Any]]:
+    """Return the event with one more pick, not located yet, and the two pick ids."""
+    if new is None or time is None or pd.isna(time):
+        raise DataError("add_pick needs the station, phase, time and sigma of the pick")
+    if new.phase not in ("P", "S"):
+        raise DataError(f"phase '{new.phase}' of a pick; use P or S")
+    if not 0.0 < new.time_sigma_s <= _MAX_SIGMA_S:
+        raise DataError(
+            f"sigma {new.time_sigma_s:g} s of a pick; give more than 0 and at most {_MAX_SIGMA_S:g}"
         )
-    solution = Relocator.of(store).relocate(changed)
-    return solution, before, after | _place(solution)
+    event = found.events.iloc[0]
+    arrivals = found.arrivals
+    if ((arrivals["station"] == new.station) & (arrivals["phase"] == new.phase)).any():
+        raise DataError(
+            f"event '{event['event_id']}' has a {new.phase} pick at {new.station}; move that one"
+        )
+    sites = store.table("stations")
+    sites = sites[sites["station"] == new.station]
+    if sites.empty:
+        raise DataError(f"the store has no station '{new.station}'; name one of its own")
+    stamp = _utc(time)
+    after_s = (stamp - event["time"]).total_seconds()
+    if not 0.0 <= after_s <= _MAX_AFTER_S:
+        raise DataError(
+            f"a pick {after_s:.1f} s after the origin; give 0 to {_MAX_AFTER_S:g} s after it"
+        )
+    pick = PICKS.table(
+        {
+            "pick_id": [id_of_pick(new.station, new.phase, stamp.value)],
+            "station": new.station,
+            "phase": new.phase,
+            "time": stamp,
+            "time_sigma_s": new.time_sigma_s,
+            "probability": 1.0,
+            "model": "manual",
+        }
+    )
+    stations = pd.concat([found.stations, sites]).drop_duplicates("station", ignore_index=True)
+    changed = _with_pick(replace(found, stations=stations, evaluation=None), pick)
+    return changed, {"pick_id": None}, {"pick_id": pick["pick_id"].iloc[0]}
+
+
+def _with_pick(found: Catalog, pick: pd.DataFrame) -> Catalog:
+    """Return the event with one pick more; distance and residual follow from its location."""
+    arrival = pick[["pick_id", "station", "phase", "time"]].assign(
+        event_id=found.events["event_id"].iloc[0]
+    )
+    return replace(
+        found,
+        arrivals=pd.concat([found.arrivals, arrival], ignore_index=True),
+        picks=PICKS.check(pd.concat([found.picks, pick], ignore_index=True)),
+    )
 
 
 def _place(solution: Catalog) -> dict[str, Any]:
@@ -178,12 +249,16 @@ def _place(solution: Catalog) -> dict[str, Any]:
     return {name: None if pd.isna(row[name]) else row[name] for name in _SHOWN}
 
 
+def _utc(time: pd.Timestamp) -> pd.Timestamp:
+    stamp = pd.Timestamp(time)
+    return (stamp.tz_localize("UTC") if stamp.tz is None else stamp).as_unit("ns")
+
+
 def _moved(pick: pd.DataFrame, time: pd.Timestamp | None) -> pd.DataFrame:
     """Return a pick at another time, as an operator's."""
     if time is None or pd.isna(time):
         raise DataError("move_pick needs the new time of the pick")
-    stamp = pd.Timestamp(time)
-    stamp = (stamp.tz_localize("UTC") if stamp.tz is None else stamp).as_unit("ns")
+    stamp = _utc(time)
     row = pick.iloc[0]
     shift = (stamp - row["time"]).total_seconds()
     if abs(shift) > _MAX_MOVE_S:
