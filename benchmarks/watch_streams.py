@@ -1,23 +1,25 @@
 """`watch` beside `run`: same catalogue, kills, latency, memory.
 
     python benchmarks/watch_streams.py replay [--data FOLDER --stations FILE --config FILE]
-        [--speed N] [--faults] [--output FOLDER]
+        [--speed N] [--faults KIND,...] [--output FOLDER]
     python benchmarks/watch_streams.py latency --data FOLDER --stations FILE [--speed N]
     python benchmarks/watch_streams.py kills [--kills N]
     python benchmarks/watch_streams.py --small
 
-``replay`` serves recordings over SeedLink and watches them; the final solution is compared with a
-batch run on the same files. ``latency`` feeds recordings in packets of 1 s at a pace that is
-counted in CPU seconds of the watch and the seconds it waits for data, so that the figures are
-those of a core of its own on a busy machine too. ``kills`` kills a watch with SIGKILL at random
-moments of a replay and begins it again each time. For days of data see ``watch_week.py``.
-Without ``--data`` the recordings are synthetic (5 stations, 5 minutes, seed 7), with the classical
-picker.
+``replay`` serves recordings over SeedLink from another process and watches them; the final solution
+is compared with a batch run on the same files, or on what arrived where a fault loses data.
+``latency`` feeds recordings in packets of 1 s at a pace that is counted in CPU seconds of the watch
+and the seconds it waits for data, so that the figures are those of a core of its own on a busy
+machine too. ``kills`` kills a watch with SIGKILL at random moments of a replay and begins it again
+each time. For days of data see ``watch_week.py``. Without ``--data`` the recordings are synthetic (5
+stations, 5 minutes, seed 7), with the classical picker.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import multiprocessing
 import os
 import platform
 import signal
@@ -44,17 +46,22 @@ from lithoscope.pipeline import RunSettings, load_settings, run  # noqa: E402
 from lithoscope.pipeline.live.engine import watch  # noqa: E402
 from lithoscope.pipeline.live.intake import Intake, Item  # noqa: E402
 from lithoscope.pipeline.live.sources import MemorySource, SeedLinkSource  # noqa: E402
+from lithoscope.pipeline.live.spool import SPOOL  # noqa: E402
 from lithoscope.pipeline.replay import Replay, ReplaySettings  # noqa: E402
 from lithoscope.pipeline.replay.faults import FaultSettings  # noqa: E402
 from lithoscope.waveforms.seedlink import Packet  # noqa: E402
 
-FAULTS = {
-    "seed": 1,
-    "delay": 0.02,
-    "reorder": 0.02,
-    "duplicate": 0.02,
-    "disconnect_per_hour": 20.0,
+FAULTS: dict[str, dict[str, Any]] = {
+    "delay": {"delay": 0.02},
+    "reorder": {"reorder": 0.02},
+    "duplicate": {"duplicate": 0.02},
+    "disconnect": {"disconnect_per_hour": 20.0},
+    "drop": {"drop": 0.005},
+    "gap": {"gap_per_hour": 2.0},
+    "spike": {"spike": 0.0005},
+    "clock": {"clock_step_per_hour": 0.5},
 }
+LOSSLESS = {"delay", "reorder", "duplicate", "disconnect"}
 
 
 def small_case(folder: Path) -> SyntheticArchive:
@@ -108,49 +115,108 @@ def recordings(options: argparse.Namespace, folder: Path) -> tuple[Path, Path, R
     return case.waveforms, case.stations, settings()
 
 
+class Server:
+    """A replay in a process of its own, and when its data were due."""
+
+    def __init__(self, data: Path, settings: ReplaySettings) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(data, settings, theirs), daemon=True)
+        self._process.start()
+        self.url = str(self._pipe.recv())
+
+    def close(self) -> tuple[dict[str, Any], float, int]:
+        """End it; return its report, and a moment (s) with the data time (ns) due then."""
+        self._pipe.send("end")
+        answer: tuple[dict[str, Any], float, int] = self._pipe.recv()
+        self._process.join()
+        return answer
+
+
+def serve(data: Path, settings: ReplaySettings, pipe: Any) -> None:
+    """Replay until told to end; the data time seen earliest tells when the replay began."""
+    with Replay(data, settings) as server:
+        pipe.send(server.url)
+        first_ns = server.cutter.start_ns
+        began, reached = math.inf, first_ns
+        while not pipe.poll(0.02):
+            if settings.speed and server.position_ns > first_ns:
+                due_s = (server.position_ns - first_ns) / NS_PER_S / settings.speed
+                began = min(began, time.time() - due_s)
+        pipe.send((server.report().as_dict(), began, reached))
+
+
 def replay(options: argparse.Namespace, folder: Path) -> None:
     """Watch a replay; print the difference from a run, and latencies."""
     data, stations, chosen = recordings(options, folder)
     output = options.output or folder
-    cpu = time.process_time()
-    batch = run([data], [stations], output / "run", chosen).catalog
-    print(f"run: {time.process_time() - cpu:.1f} CPU s (this process)")
-    faults = FaultSettings(**(FAULTS if options.faults else {}))
+    kinds = options.faults.split(",") if options.faults else []
+    faults = FaultSettings(seed=1, **{k: v for kind in kinds for k, v in FAULTS[kind].items()})
     how = ReplaySettings(
         port=0, speed=options.speed, wait_for_clients=1, packet_s=options.packet_s, faults=faults
     )
     cpu, wall = time.process_time(), time.monotonic()
-    with Replay(data, how) as server:
-        source = SeedLinkSource(server.url, start="earliest")
-        result = watch(
-            [source],
-            [stations],
-            output / "watch",
-            chosen,
-            until_idle_s=options.idle_s,
-            on_status=lambda h: (
-                print(
-                    h["clock"],
-                    h["n_picks"],
-                    h["n_events"],
-                    h["behind_s"],
-                    h["memory_mb"],
-                    flush=True,
-                )
-                if options.verbose
-                else None
-            ),
-        )
-        report = server.report()
-    print(
-        f"watch at speed {options.speed:g} (0 = as fast as it goes): "
-        f"{time.process_time() - cpu:.1f} CPU s with the server, {time.monotonic() - wall:.1f} s; "
-        f"{result.n_packets} packets, {result.health['n_doubled']} doubled, "
-        f"{result.health['n_late']} too late; faults {report.faults}"
+    server = Server(data, how)
+    source = SeedLinkSource(server.url, start="earliest")
+    result = watch(
+        [source],
+        [stations],
+        output / "watch",
+        chosen,
+        until_idle_s=options.idle_s,
+        on_status=print_status if options.verbose else None,
     )
-    print_difference(catalogue(output / "watch"), batch)
+    cpu, wall = time.process_time() - cpu, time.monotonic() - wall
+    report, began, start_ns = server.close()
+    print(
+        f"watch at speed {options.speed:g} (0 = as fast as it goes): {cpu:.1f} CPU s without the "
+        f"server and magnitudes, {wall:.1f} s; {result.n_packets} packets, "
+        f"{result.health['n_doubled']} doubled, {result.health['n_late']} too late; "
+        f"faults {report['faults']}; server at most {report['late_s']} s late"
+    )
+    lossy = not set(kinds) <= LOSSLESS
+    source_of_run = output / "watch" / SPOOL if lossy else data
+    cpu = time.process_time()
+    batch = run([source_of_run], [stations], output / ("run-spool" if lossy else "run"), chosen)
+    what = "what arrived" if lossy else "all data"
+    print(f"run on {what}: {time.process_time() - cpu:.1f} CPU s in this process")
+    live = catalogue(output / "watch")
+    print_difference(live, batch.catalog)
+    print_losses(live, batch.catalog)
     print_versions(output / "watch")
+    if options.speed:
+        print_first_locations(output / "watch", live, (began, start_ns, options.speed))
     print_latency(result.health)
+
+
+def print_status(health: dict[str, Any]) -> None:
+    names = ("clock", "n_picks", "n_events", "behind_s", "memory_mb")
+    print(*(health[n] for n in names), flush=True)
+
+
+def print_first_locations(output: Path, live: Catalog, clock: tuple[float, int, float]) -> None:
+    """Print how long after the fourth P of an event its first version came, s of data time.
+
+    The fourth P is that of the final solution, the time of a version is the wall clock's, turned
+    into data time by the beginning and speed of the replay.
+    """
+    began, start_ns, speed = clock
+    with Store(output / "catalogue.sqlite") as store:
+        changes = store.changes(limit=1_000_000)
+    made_s = {c.event_id: c.made_at_ns / NS_PER_S for c in changes if c.action == "new"}
+    found = []
+    for name, arrivals in live.arrivals[live.arrivals["phase"] == "P"].groupby("event_id"):
+        times = np.sort(arrivals["time"].astype("int64").to_numpy())
+        if len(times) >= 4 and name in made_s:
+            fourth_s = (int(times[3]) - start_ns) / NS_PER_S
+            found.append((made_s[str(name)] - began) * speed - fourth_s)
+    if found:
+        low, middle, high = np.quantile(found, [0.25, 0.5, 0.75])
+        part = float(np.mean(np.array(found) < 5.0))
+        print(
+            f"first location after the fourth P, {len(found)} events: median {middle:.1f} s of "
+            f"data, quartiles {low:.1f} and {high:.1f} s, within 5 s {part:.0%}"
+        )
 
 
 def print_versions(output: Path) -> None:
@@ -266,7 +332,7 @@ def main() -> None:
     parser.add_argument("--speed", type=float, default=0.0)
     parser.add_argument("--packet-s", type=float, default=None)
     parser.add_argument("--idle-s", type=float, default=10.0)
-    parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--faults", default="", help=f"kinds, by commas: {', '.join(FAULTS)}")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--pause-s", type=float, default=5.0, help="mean time before a kill")
@@ -274,7 +340,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if options.small:
-        options.idle_s, options.speed, options.faults = 2.0, 0.0, True
+        options.idle_s, options.speed, options.faults = 2.0, 0.0, ",".join(sorted(LOSSLESS))
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder:
         modes = {"replay": replay, "latency": latency, "kills": kills}
