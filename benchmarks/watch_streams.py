@@ -11,8 +11,8 @@ is compared with a batch run on the same files, or on what arrived where a fault
 ``latency`` feeds recordings in packets of 1 s at a pace that is counted in CPU seconds of the watch
 and the seconds it waits for data, so that the figures are those of a core of its own on a busy
 machine too. ``kills`` kills a watch with SIGKILL at random moments of a replay and begins it again
-each time. For days of data see ``watch_week.py``. Without ``--data`` the recordings are synthetic (5
-stations, 5 minutes, seed 7), with the classical picker.
+each time. For days of data see ``watch_week.py``. Without ``--data`` the recordings are synthetic
+(5 stations, 5 minutes, seed 7), with the classical picker.
 """
 
 from __future__ import annotations

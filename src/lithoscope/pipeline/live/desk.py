@@ -24,15 +24,13 @@ from lithoscope.pipeline.live.settings import LiveSettings
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.schema import EVENTS, STATION_MAGNITUDES
 
-# While data wait, a thorough association is followed by a rest of so many times its length,
-# within these limits (s).
+# While data wait, a thorough association and an update of a published event are followed by a rest
+# of so many times their length, the association's within these limits (s).
 _REST = 5.0
 _REST_S = 1.0, 10.0
 _MEASURED_AT_ONCE = 4
 # A quick look is for origins up to this long before now (s of data).
 _QUICK_S = 15.0
-# Time a turn spends on updates of published events while data wait (s).
-_UPDATES_S = 0.05
 # A station is read as a run reads it after so much new data (s), sooner if there is time.
 _READ_S, _READ_IDLE_S = 240.0, 60.0
 # Beyond the end of the signal window of a magnitude: margins of the response filter.
@@ -85,6 +83,7 @@ class Desk:
         self._tell = tell
         self._now_ns = now_ns
         self._rest_until = 0.0
+        self._updates_at = 0.0
         self._todo: dict[str, LiveEvent] = {}
         # Ids of picks in the store that were not final when they were written, by station.
         self.provisional: dict[str, set[str]] = {}
@@ -213,27 +212,28 @@ class Desk:
     def locate(self, *, hurry: bool = False) -> None:
         """Locate and publish changed events: those never published at once, others in their turn.
 
-        While data wait, an event is updated after 2, then 4, then 8 s of data, and so on.
+        While data wait, an event is updated after 4, then 8, then 16 s of data, and so on, and
+        updates take a part of the time only.
         """
         order = sorted(self._todo.values(), key=lambda e: (bool(e.published), -e.origin_ns))
-        started = time.monotonic()
         for event in order:
-            if hurry and event.published:
-                if time.monotonic() - started > _UPDATES_S:
-                    break
-                if self.clock_ns < event.quiet_until_ns:
-                    continue
+            started = time.monotonic()
+            rests = started < self._updates_at or self.clock_ns < event.quiet_until_ns
+            if hurry and event.published and rests:
+                continue
             if needs_location(event):
                 with self.meter.time("locate"):
                     found = locate_event(event, self.network.tools())
                 self.problems.add(found, self.clock_ns)
             event.n_updates += 1
-            event.quiet_until_ns = self.clock_ns + (NS_PER_S << min(event.n_updates, 6))
+            event.quiet_until_ns = self.clock_ns + (NS_PER_S << min(event.n_updates + 1, 6))
             if event.events.empty:
                 self._cancel(event, "too few picks are left to locate it")
             else:
                 self.publish(event)
             self._todo.pop(event.event_id, None)
+            spent = time.monotonic() - started
+            self._updates_at = max(self._updates_at, started + spent * (1.0 + _REST))
 
     # Publishing
 
@@ -335,14 +335,13 @@ class Desk:
             self._show_magnitude(event)
         return True
 
-    def _show_magnitude(self, event: LiveEvent, step: float | None = None) -> None:
-        """Publish an event's magnitude if it is news."""
-        step = self.live.magnitude_step if step is None else step
+    def _show_magnitude(self, event: LiveEvent) -> None:
+        """Have an event's magnitude published if it is news."""
         catalog = self.events.solution_of(event, self.network.settings.magnitude)
         now, shown = float(catalog.events["magnitude"].iloc[0]), event.shown_magnitude
         same = math.isnan(now) and math.isnan(shown)
-        if not same and not abs(now - shown) < step:
-            self.publish(event)
+        if not same and not abs(now - shown) < self.live.magnitude_step:
+            self._todo[event.event_id] = event
 
     # Settling
 
@@ -356,14 +355,16 @@ class Desk:
         with self.meter.time("settle"):
             start = cut(self.events.solutions(), self.settled_s)
             self._span((start, end), sure=True)
-            self.locate()
         self.events.estimate_corrections(self.network.settings.magnitude)
         for event in self.events.all():
-            if start <= event.solution.origin_s < end:
-                event.settled = True
-                if len(event.events) and len(event.raw):
-                    self._show_magnitude(event)
+            inside = start <= event.solution.origin_s < end
+            if inside and len(event.events) and len(event.raw):
+                self._show_magnitude(event)
         self.settled_s = end
+
+    def settled_to_s(self) -> float:
+        """Return until when all is settled, located and in the store."""
+        return min([self.settled_s, *(e.solution.origin_s for e in self._todo.values())])
 
     def finish(self) -> None:
         """Make the final solution of all that is kept: no data follow."""
@@ -387,7 +388,6 @@ class Desk:
             self.end_measuring(wait=True)
         self.events.estimate_corrections(self.network.settings.magnitude)
         for event in self.events.all():
-            event.settled = True
             if len(event.events):
                 self.publish(event)
 

@@ -229,6 +229,7 @@ class Watch:
 
     def _last_magnitudes(self) -> None:
         self.desk.end_measuring(wait=True)
+        self.desk.locate()
 
     def _restore(self) -> None:
         """Go on where an earlier process stopped, whatever stopped it."""
@@ -280,7 +281,6 @@ class Watch:
             desk.events.by_id[event.event_id] = event
             desk.events.used.add(event.event_id)
             desk.written(event)
-            event.settled = event.solution.origin_s < desk.settled_s
             mine = saved.magnitudes[saved.magnitudes["event_id"] == event.event_id]
             if len(mine) and event.event_id in saved.measured:
                 event.raw = STATION_MAGNITUDES.check(mine)
@@ -413,7 +413,7 @@ class Watch:
         self.files.save(
             Saved(
                 self.clock.now_ns,
-                desk.settled_s,
+                desk.settled_to_s(),
                 {name: mine.final_ns for name, mine in boards.items()},
                 {e.event_id: e.measured for e in live if e.measured},
                 self.store.sequence(),

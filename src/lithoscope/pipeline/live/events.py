@@ -55,7 +55,6 @@ class LiveEvent:
     missed: int = 0
     n_updates: int = 0
     quiet_until_ns: int = 0
-    settled: bool = False
     cancelled: bool = False
 
     @property
@@ -165,7 +164,7 @@ class LiveEvents:
                 event.solution = replace(event.solution, pick_ids=fresh)
 
     def prune(self, before_ns: int) -> None:
-        """Forget settled events before a time."""
+        """Forget events before a time."""
         for name in [n for n, e in self.by_id.items() if e.origin_ns < before_ns]:
             del self.by_id[name]
         if len(self.used) > 4 * len(self.by_id) + 1000:
