@@ -82,7 +82,9 @@ def test_quakeml_is_valid(address: str, query: str) -> None:
     assert valid_quakeml(io.BytesIO(body))
 
 
-@pytest.mark.parametrize("level", ["network", "station", "channel", "response"])
+@pytest.mark.parametrize(
+    "level", ["network", "station", "channel", "response&includeavailability=true"]
+)
 def test_stationxml_is_valid(address: str, level: str) -> None:
     body = get(address, f"/fdsnws/station/1/query?level={level}").content
     good, errors = validate_stationxml(io.BytesIO(body))
@@ -95,6 +97,16 @@ def test_the_schemas_would_refuse_a_wrong_document(address: str) -> None:
         io.BytesIO(body.replace(b"<depth>", b"<deep>").replace(b"</depth>", b"</deep>"))
     )
     assert etree.fromstring(body) is not None
+
+
+def test_availability_is_that_of_the_recordings(client: Client) -> None:
+    found = client.get_stations(level="channel", station="BBB", includeavailability=True)
+    station = found[0][0]
+    first, last = UTCDateTime(ns=START.value), UTCDateTime(ns=START.value) + LENGTH_S - 1 / RATE_HZ
+    for level in (station, *station.channels):
+        assert (level.data_availability.start, level.data_availability.end) == (first, last)
+    found = client.get_stations(level="channel", station="BBB")
+    assert found[0][0].data_availability is None
 
 
 def test_stations_of_every_level(client: Client, small_run: Path) -> None:

@@ -242,7 +242,7 @@ async def get_section(
     key = _key(state, name, event_id)
     body = state.answers.get(key)
     if body is None:
-        body = await state.slow.run(section, event_id, stations, columns, component)
+        body = await state.slow.shared(key, section, event_id, stations, columns, component)
         state.answers.put(key, body)
     return await reply(state.workers, request, body, JSON)
 

@@ -102,7 +102,7 @@ async def _from_recordings(request: Request, station: str, make: Any, *arguments
     body = state.answers.get(key)
     if body is None:
         site = await state.workers.run(_site, state, station)
-        body = await state.slow.run(make, site, *arguments)
+        body = await state.slow.shared(key, make, site, *arguments)
         state.answers.put(key, body)
     return await reply(state.workers, request, body, JSON)
 

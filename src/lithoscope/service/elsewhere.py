@@ -6,12 +6,13 @@ other answer, because one process computes in one thread at a time.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -55,6 +56,21 @@ class RecordingWork:
         self._limits = (limits.waiting, limits.compute_s)
         self._threads = Workers(limits.recordings, *self._limits)
         self._elsewhere: Workers | None = None
+        self._running: dict[Any, asyncio.Task[bytes]] = {}
+
+    async def shared(self, key: Hashable, make: Callable[..., Any], *arguments: Any) -> bytes:
+        """Return what `run` does, computed once for all who ask for a key at the same time."""
+        task = self._running.get(key)
+        if task is None:
+            task = self._running[key] = asyncio.create_task(self.run(make, *arguments))
+            task.add_done_callback(lambda done: self._ended(key, done))
+        # One client that goes away takes nothing from the others.
+        return await asyncio.shield(task)
+
+    def _ended(self, key: Hashable, task: asyncio.Task[bytes]) -> None:
+        del self._running[key]
+        if not task.cancelled():
+            task.exception()  # told even if nobody waits any more
 
     async def run(self, make: Callable[..., Any], *arguments: Any) -> bytes:
         """Return ``make(desk, ...)`` as JSON.

@@ -53,7 +53,12 @@ SERVICE = Service(
             default="station",
         ),
         _P("includerestricted", "boolean", "taken and ignored: nothing is", default=True),
-        _P("includeavailability", "boolean", "not offered: false only", default=False),
+        _P(
+            "includeavailability",
+            "boolean",
+            "from when to when there are recordings here",
+            default=False,
+        ),
         _P("matchtimeseries", "boolean", "only channels with recordings here", default=False),
         _P("updatedafter", "time", "taken and ignored: the time of a change is not known"),
         _P("format", "text", "format", options=("xml", "text"), default="xml"),
@@ -95,8 +100,6 @@ def _check(values: dict[str, Any]) -> None:
     centre = values["latitude"], values["longitude"]
     if None in centre and (*centre, values["minradius"], values["maxradius"]) != (None,) * 4:
         raise FdsnError(400, "a radius needs both latitude and longitude")
-    if values["includeavailability"]:
-        raise FdsnError(400, "includeavailability = true is not offered")
     if values["format"] == "text" and values["level"] == "response":
         raise FdsnError(400, "format = text has no level = response")
 
@@ -113,7 +116,8 @@ def _answer(state: State, values: dict[str, Any], wanted: list[Wanted]) -> bytes
     if values["format"] == "text":
         lines = _LINES[values["level"]](inventory, rates)
         return ("\n".join([_HEADS[values["level"]], *lines]) + "\n").encode()
-    return stationxml(inventory, values["level"], sampling_rate_hz=rates)
+    extents = _extents(state) if values["includeavailability"] else {}
+    return stationxml(inventory, values["level"], sampling_rate_hz=rates, extents_ns=extents)
 
 
 def _whole(state: State) -> Inventory:
@@ -139,6 +143,18 @@ def _rates(state: State) -> dict[str, float]:
         return {}
     last = segments.drop_duplicates("channel", keep="last")
     return dict(zip(last["channel"], last["sampling_rate_hz"].astype(float), strict=True))
+
+
+def _extents(state: State) -> dict[str, tuple[int, int]]:
+    """Return the first and the last sample of every channel."""
+    segments = state.recordings.segments()
+    if segments is None:
+        return {}
+    table = segments.groupby("channel").agg({"starttime_ns": "min", "endtime_ns": "max"})
+    return {
+        str(name): (int(start), int(end))
+        for name, start, end in table.itertuples(index=True, name=None)
+    }
 
 
 def _selected(

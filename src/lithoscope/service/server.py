@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 from collections import Counter
-from typing import Any
+from typing import Any, ClassVar
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -18,88 +18,92 @@ from lithoscope.service.settings import Limits, ServiceSettings
 _RESET = struct.pack("ii", 1, 0)  # linger for no time
 
 
-def make_protocol(limits: Limits) -> type[asyncio.Protocol]:
-    """Return uvicorn's HTTP protocol with bounds on connections.
+class BoundedProtocol(H11Protocol):
+    """uvicorn's HTTP protocol with bounds on connections.
 
     uvicorn itself waits for ever for the head of a request, and for a client that does not read
     its answer. Here a connection ends when a head has not arrived after ``request_s``, or when
     nothing could be sent for ``stalled_s``; and one address has at most
     ``connections_per_client`` of the ``connections`` in all.
     """
-    open_by_client: Counter[str] = Counter()
 
-    class Protocol(H11Protocol):
-        _deadline: asyncio.TimerHandle | None = None
-        _stalled: asyncio.TimerHandle | None = None
-        _counted = ""
+    limits: ClassVar[Limits]
+    open_by_client: ClassVar[Counter[str]]
+    _deadline: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
+    _counted = ""
 
-        def connection_made(self, transport: Any) -> None:
-            peer = transport.get_extra_info("peername")
-            client = str(peer[0]) if isinstance(peer, tuple) else "local"
-            super().connection_made(transport)
-            open_by_client[client] += 1
-            self._counted = client
-            if (
-                open_by_client[client] > limits.connections_per_client
-                or open_by_client.total() > limits.connections
-            ):
-                self._cut()
-                return
-            self._await_head()
+    def connection_made(self, transport: Any) -> None:
+        peer = transport.get_extra_info("peername")
+        client = str(peer[0]) if isinstance(peer, tuple) else "local"
+        super().connection_made(transport)
+        self.open_by_client[client] += 1
+        self._counted = client
+        if (
+            self.open_by_client[client] > self.limits.connections_per_client
+            or self.open_by_client.total() > self.limits.connections
+        ):
+            self._cut()
+            return
+        self._await_head()
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            open_by_client[self._counted] -= 1
-            if open_by_client[self._counted] <= 0:
-                del open_by_client[self._counted]
-            for timer in (self._deadline, self._stalled):
-                if timer is not None:
-                    timer.cancel()
-            super().connection_lost(exc)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.open_by_client[self._counted] -= 1
+        if self.open_by_client[self._counted] <= 0:
+            del self.open_by_client[self._counted]
+        for timer in (self._deadline, self._stalled):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
 
-        def _await_head(self) -> None:
-            self._deadline = self.loop.call_later(limits.request_s, self._head_missing)
+    def _await_head(self) -> None:
+        self._deadline = self.loop.call_later(self.limits.request_s, self._head_missing)
 
-        def _head_missing(self) -> None:
-            if self.cycle is None or self.cycle.response_complete:
-                self._cut()
+    def _head_missing(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self._cut()
 
-        def _cut(self) -> None:
-            # With a reset the kernel, too, lets go of what the client does not take.
-            held = self.transport.get_extra_info("socket")
-            if held is not None:
-                held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self.transport.abort()
+    def _cut(self) -> None:
+        # With a reset the kernel, too, lets go of what the client does not take.
+        held = self.transport.get_extra_info("socket")
+        if held is not None:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
 
-        def handle_events(self) -> None:
-            super().handle_events()
-            busy = self.cycle is not None and not self.cycle.response_complete
-            if busy and self._deadline is not None:
-                self._deadline.cancel()
-                self._deadline = None
+    def handle_events(self) -> None:
+        super().handle_events()
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if busy and self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            if not self.transport.is_closing():
-                if self._deadline is None:
-                    self._await_head()
-            else:
-                self._cut_if_stalled()
-
-        def pause_writing(self) -> None:
-            super().pause_writing()
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            if self._deadline is None:
+                self._await_head()
+        else:
             self._cut_if_stalled()
 
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            if self._stalled is not None:
-                self._stalled.cancel()
-                self._stalled = None
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._cut_if_stalled()
 
-        def _cut_if_stalled(self) -> None:
-            if self._stalled is None:
-                self._stalled = self.loop.call_later(limits.stalled_s, self._cut)
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
-    return Protocol
+    def _cut_if_stalled(self) -> None:
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(self.limits.stalled_s, self._cut)
+
+
+def make_protocol(limits: Limits) -> type[asyncio.Protocol]:
+    """Return the protocol of one server, which counts its connections."""
+    own = {"limits": limits, "open_by_client": Counter[str]()}
+    return type("Protocol", (BoundedProtocol,), own)
 
 
 def make_server(settings: ServiceSettings, log_level: str = "warning") -> uvicorn.Server:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any, Literal
 
 import pandas as pd
 from obspy import UTCDateTime
 from obspy.core import inventory as fdsn
+from obspy.core.inventory.util import DataAvailability
 
 from lithoscope.errors import StationError
 from lithoscope.stations.inventory import Inventory, start_key
@@ -22,6 +23,7 @@ def stationxml(
     level: Level,
     *,
     sampling_rate_hz: Mapping[str, float] | None = None,
+    extents_ns: Mapping[str, tuple[int, int]] | None = None,
     sender: str = "lithoscope",
 ) -> bytes:
     """Return StationXML 1.1 of the stations and channels of an inventory.
@@ -36,6 +38,9 @@ def stationxml(
         where they are known.
     sampling_rate_hz
         By channel, where known.
+    extents_ns
+        First and last sample by channel, ns since 1970: written as the availability of data of
+        these channels and their stations.
     sender
         What the document says it comes from.
 
@@ -47,12 +52,13 @@ def stationxml(
     networks: list[Any] = []
     table = inventory.stations
     split = table["station"].str.split(".", expand=True)
-    rates = sampling_rate_hz or {}
+    rates, extents = sampling_rate_hz or {}, extents_ns or {}
     for network_code, part in table.groupby(split[0], sort=True):
         stations = []
         if level != "network":
             for station_code, rows in part.groupby(split.loc[part.index, 1], sort=True):
-                stations.append(_station(inventory, str(station_code), rows, level, rates))
+                station = _station(inventory, str(station_code), rows, level, rates, extents)
+                stations.append(station)
         start, end = _span(part)
         networks.append(
             fdsn.Network(
@@ -74,7 +80,12 @@ def stationxml(
 
 
 def _station(
-    inventory: Inventory, code: str, rows: pd.DataFrame, level: Level, rates: Mapping[str, float]
+    inventory: Inventory,
+    code: str,
+    rows: pd.DataFrame,
+    level: Level,
+    rates: Mapping[str, float],
+    extents: Mapping[str, tuple[int, int]],
 ) -> Any:
     first = rows.iloc[0]
     channels: list[Any] = []
@@ -82,7 +93,7 @@ def _station(
     mine = table[table["station"].isin(set(rows["station"]))]
     if level in ("channel", "response"):
         channels = [
-            _channel(inventory, row, _place(rows, row), level, rates)
+            _channel(inventory, row, _place(rows, row), level, rates, extents)
             for row in mine.to_dict("records")
         ]
     start, end = _span(rows)
@@ -98,7 +109,17 @@ def _station(
         channels=channels,
         total_number_of_channels=len(mine),
         selected_number_of_channels=len(channels),
+        data_availability=_available(mine["channel"], extents),
     )
+
+
+def _available(channels: Iterable[Any], extents: Mapping[str, tuple[int, int]]) -> Any:
+    """Return from when to when any of some channels has data, None if none has."""
+    found = [extents[name] for name in map(str, channels) if name in extents]
+    if not found:
+        return None
+    starts, ends = zip(*found, strict=True)
+    return DataAvailability(UTCDateTime(ns=min(starts)), UTCDateTime(ns=max(ends)))
 
 
 def _place(rows: pd.DataFrame, channel: Mapping[Any, Any]) -> pd.Series:
@@ -116,6 +137,7 @@ def _channel(
     place: pd.Series,
     level: Level,
     rates: Mapping[str, float],
+    extents: Mapping[str, tuple[int, int]],
 ) -> Any:
     name = str(row["channel"])
     location, code = name.split(".")[2:4]
@@ -133,6 +155,7 @@ def _channel(
         start_date=_moment(row["starttime"]),
         end_date=_moment(row["endtime"]),
         response=_response(inventory, row, level),
+        data_availability=_available([name], extents),
     )
 
 
