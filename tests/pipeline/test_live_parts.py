@@ -21,11 +21,14 @@ from lithoscope.pipeline import stages
 from lithoscope.pipeline.live.health import ChannelSignal, Problems
 from lithoscope.pipeline.live.hooks import Hooks, wanted
 from lithoscope.pipeline.live.intake import NetworkClock
+from lithoscope.pipeline.live.newest import Newest
+from lithoscope.pipeline.live.picks import _compared
 from lithoscope.pipeline.live.settings import HookSettings
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.pipeline.live.state import Saved, StateFiles
 from lithoscope.pipeline.live.tracker import match
 from lithoscope.pipeline.settings import load_settings, render_toml
+from lithoscope.schema import CHANNELS
 from lithoscope.waveforms import index_archive, read_records
 from lithoscope.waveforms.seedlink import Packet, decode, encode_records
 
@@ -112,6 +115,70 @@ def test_memory_of_the_spool_is_bounded(tmp_path: Path) -> None:
     kept = [s for s in channel.segments.values() if s.records is not None]
     assert len(kept) <= 3
     assert list(spool.append(stream[:5])) == []  # found on the disk
+
+
+def turned(azimuth_deg: float) -> pd.DataFrame:
+    """Return CHANNELS of a borehole: vertical, and two horizontals turned by an angle."""
+    rows = [
+        {"channel": f"{STATION}{c}", "station": STATION, "azimuth_deg": azimuth, "dip_deg": dip}
+        for c, azimuth, dip in (
+            ("Z", 0.0, -90.0),
+            ("1", azimuth_deg, 0.0),
+            ("2", azimuth_deg + 90.0, 0.0),
+        )
+    ]
+    return CHANNELS.table(rows)
+
+
+def test_newest_samples_are_those_a_reader_finds(tmp_path: Path) -> None:
+    """Out of order and with a hole: the longest whole piece that ends at the edge."""
+    stream = [p for k, c in enumerate("Z12") for p in packets(90, c, seed=k)]
+    stream.sort(key=lambda p: p.endtime_ns)
+    spool, newest = Spool(tmp_path / "spool", 60.0), Newest(30.0)
+    channels = turned(30.0)
+    # One packet of component 1 never comes: 70 to 72 s.
+    came = [
+        p for p in stream if not (p.code[-1] == "1" and p.starttime_ns == START_NS + 70 * 10**9)
+    ]
+    list(spool.append(came))
+    came[-8], came[-2] = came[-2], came[-8]
+    for packet in came:
+        newest.add([packet])
+    edge = max(p.endtime_ns for p in came)
+    found = newest.record(STATION, edge, channels)
+    assert found is not None
+    assert (found.starttime_ns, found.endtime_ns) == (START_NS + 72 * NS_PER_S, edge)
+    archive = spool.archive([STATION])
+    (*_, expected), _ = read_records(archive, STATION, found.starttime_ns, channels=channels)
+    np.testing.assert_allclose(found.data, expected.data, atol=1e-3)  # float32 of thousands
+    assert found.channels == expected.channels
+    # An edge that one component has not reached: it is missing there.
+    alone = packets(2, "Z", offset_ns=90 * NS_PER_S)
+    newest.add(alone)
+    record = newest.record(STATION, alone[0].endtime_ns, channels)
+    assert record is not None
+    assert record.mask.tolist() == [True, False, False]
+
+
+def test_what_newest_cannot_tell_is_left_to_the_reader() -> None:
+    newest = Newest(30.0)
+    assert newest.record(STATION, START_NS, turned(0.0)) is None
+    newest.add(packets(4, "N"))
+    newest.add(packets(4, "1"))  # two channels for one row
+    assert newest.record(STATION, START_NS + 3 * NS_PER_S, turned(0.0)) is None
+
+
+def test_small_moves_of_picks_are_no_news() -> None:
+    known = [(10 * NS_PER_S, "P", 0.9), (12 * NS_PER_S, "S", 0.8)]
+    moved = [(10 * NS_PER_S + 10_000_000, "P", 0.85), (12 * NS_PER_S, "S", 0.8)]
+    assert _compared(known, moved).changed_ns is None
+    for other in (
+        [(10 * NS_PER_S + 200_000_000, "P", 0.9), known[1]],  # elsewhere
+        [(10 * NS_PER_S, "P", 0.5), known[1]],  # less sure
+        [(10 * NS_PER_S, "S", 0.9), known[1]],  # another phase
+        [known[1]],  # gone
+    ):
+        assert _compared(known, other).changed_ns == 10 * NS_PER_S
 
 
 def test_clock_follows_the_network_not_one_station() -> None:
