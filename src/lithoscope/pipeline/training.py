@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,9 @@ from lithoscope.pipeline.training_sources import (
     noise_records,
     synthetic_examples,
 )
+
+if TYPE_CHECKING:
+    from lithoscope.learning.networks.picknet import PickNet
 
 #: Traces of the synthetic test set that stands for old data where none is named.
 SYNTHETIC_TEST = 400
@@ -113,10 +116,7 @@ def train_model(
         If the configuration or the data are of no use.
     """
     require_training()
-    from lithoscope.learning.training.weights import read_weights
-
-    teacher = _teacher(settings.teacher)
-    start = read_weights(find_model(settings.start)) if settings.start else None
+    start = _first_weights(settings)
     guarded = start is not None and settings.guard
     if guarded and not any(_new_tests(s) for s in settings.sources):
         raise ConfigError(
@@ -124,17 +124,18 @@ def train_model(
             "test part; add stations, or name a table with `split`"
         )
     say("loading sources")
-    sources = mixture(settings.sources, teacher)
+    teacher = _teacher(settings.teacher)
+    job = Job(settings, output, mixture(settings.sources, teacher), start, device, progress)
     validation = _examples(settings.validation, "validation", settings.split)
-    job = Job(settings, output, sources, start, device, progress)
     judged = out_of_fold(job, say)
     say(f"training {settings.training.steps} steps; {len(validation)} validation traces")
-    trained, folder, card = job.train(sources, validation, settings.training, output)
+    trained, folder, card = job.train(job.sources, validation, settings.training, output)
     say("calibrating")
     judged = judged or ([(folder, validation)] if validation else [])
     if judged:
         noise = noise_records(settings.noise, teacher)
-        card = calibrate(folder, judged, noise, mixture=sources, seed=settings.training.seed)
+        seed = settings.training.seed
+        card = calibrate(folder, judged, noise, mixture=job.sources, seed=seed)
     guard = _guard(settings, folder, say) if guarded else None
     kept = guard is None or _won(guard)
     return Outcome(folder, card, trained.step, trained.score, guard, kept)
@@ -159,14 +160,19 @@ def train_fold(
         If there is no such fold; else as `train_model`.
     """
     require_training()
-    from lithoscope.learning.training.weights import read_weights
-
     if not 0 <= fold < settings.folds:
         raise ConfigError(f"fold {fold}: the configuration has folds = {settings.folds}, from 0 on")
+    start = _first_weights(settings)
     say("loading sources")
     sources = mixture(settings.sources, _teacher(settings.teacher))
-    start = read_weights(find_model(settings.start)) if settings.start else None
     return one_fold(fold, Job(settings, output, sources, start, device, progress))[0]
+
+
+def _first_weights(settings: TrainSettings) -> PickNet | None:
+    """Return the network that a training starts from, None for new weights."""
+    from lithoscope.learning.training.weights import read_weights
+
+    return read_weights(find_model(settings.start)) if settings.start else None
 
 
 def _examples(paths: Sequence[Path], part: str, split: Path | None) -> list[Example]:

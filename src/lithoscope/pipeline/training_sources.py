@@ -17,6 +17,7 @@ from pydantic import Field
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import ConfigError, DataError
 from lithoscope.learning.datasets import WaveformDataset, concatenate, read_dataset
+from lithoscope.learning.peaks import local_maxima
 from lithoscope.learning.preprocessing import RATE_HZ
 from lithoscope.learning.splits import read_split, split_by_station
 from lithoscope.learning.training.examples import Example
@@ -35,7 +36,7 @@ from lithoscope.waveforms import Record, index_archive, read_records, resample
 
 #: Teacher's outputs lower than this are no onset.
 FAINT = 0.1
-#: Of two onsets of one phase nearer than this the fainter is dropped (s).
+#: Onsets with a stronger one of their phase within this are dropped (s).
 APART_S = 0.5
 #: Teacher's onsets over this count for times, and for what is an event.
 SURE, LIKELY = 0.5, 0.3
@@ -217,11 +218,7 @@ def _taught(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     rows = []
     for phase in (0, 1):
         y = probabilities[phase]
-        top = np.flatnonzero((y[1:-1] > y[:-2]) & (y[1:-1] >= y[2:]) & (y[1:-1] > FAINT)) + 1
-        kept: list[int] = []
-        for i in top[np.argsort(-y[top], kind="stable")]:
-            if all(abs(i - j) > APART_S * RATE_HZ for j in kept):
-                kept.append(int(i))
+        kept = local_maxima(y, round(APART_S * RATE_HZ), FAINT)
         rows += [(phase, i, float(y[i]), TAUGHT if y[i] > SURE else 0.0) for i in kept]
     return np.array(sorted(rows, key=lambda row: row[1]), float).reshape(-1, 4)
 

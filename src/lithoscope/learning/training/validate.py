@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from lithoscope.learning.networks.picknet import STRIDE, PickNet
+from lithoscope.learning.peaks import local_maxima
 from lithoscope.learning.preprocessing import CHANNELS, prepare
 from lithoscope.learning.training.examples import OUTPUT_HZ, STEP, Example, crop
 
 #: A pick within this of a label finds it (s).
 TOLERANCE_S = 0.1
-#: Of two peaks of one phase closer than this the smaller is dropped (s).
+#: Peaks with a larger one of their phase within this are dropped (s).
 APART_S = 0.5
 #: Peaks lower than this (log odds) are not considered.
 FLOOR = -5.0
@@ -38,13 +39,7 @@ def outputs(net: PickNet, examples: Sequence[Example]) -> list[NDArray[np.float3
 def peaks(output: NDArray[np.float32], phase: int) -> tuple[NDArray, NDArray]:
     """Return time (s after sample 0) and log odds of the picks of a phase (0 P, 1 S)."""
     y = output[phase]
-    inner = np.flatnonzero((y[1:-1] > y[:-2]) & (y[1:-1] >= y[2:]) & (y[1:-1] > FLOOR)) + 1
-    order = inner[np.argsort(-y[inner], kind="stable")]
-    kept: list[int] = []
-    for i in order:
-        if all(abs(i - j) > APART_S * OUTPUT_HZ for j in kept):
-            kept.append(int(i))
-    at = np.array(sorted(kept), int)
+    at = local_maxima(y, round(APART_S * OUTPUT_HZ), FLOOR)
     return at / OUTPUT_HZ + output[3 + 2 * phase][at], y[at]
 
 
