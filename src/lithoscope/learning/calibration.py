@@ -9,7 +9,8 @@ Fitted on validation picks, never on the test set:
   odds of the onset are lowered where those of the event output beside it are low (`evidence`);
 - sigma: 68.3 % of the residuals lie within it. The raw sigma times a factor that depends on the
   calibrated probability;
-- thresholds: the probability above which noise gives a wanted number of picks per station-hour.
+- thresholds: the probability above which noise gives no more than a wanted number of picks per
+  station-hour, with a confidence of 90 %: hours of noise are few.
 
 The tables are plain numbers (`Calibration`), kept in the model's card. `learning.reliability`
 measures how well a calibration holds on other data.
@@ -26,6 +27,7 @@ from pydantic import Field, model_validator
 from scipy.optimize import isotonic_regression
 
 from lithoscope.errors import ConfigError, DataError
+from lithoscope.learning.metrics import largest_mean
 from lithoscope.settings import Settings
 
 #: Part of a normal distribution within one sigma.
@@ -40,8 +42,8 @@ END_SLOPE = 0.1
 EVENT_ENOUGH, EVENT_WITHIN_S = 3.0, 1.5
 #: Fewest picks in a class of a fit, and the largest number of classes.
 MIN_COUNT, MAX_CLASSES = 40, 15
-#: A rate of false picks is estimated from at least this many.
-MIN_FALSE = 3
+#: How sure a threshold must be to keep the rate of false picks that is asked for.
+CONFIDENCE = 0.9
 
 
 class Curve(Settings):
@@ -243,7 +245,11 @@ def fit_sigma(residual_s: ArrayLike, raw_sigma_s: ArrayLike, probability: ArrayL
 def fit_threshold(
     false_probability: ArrayLike, hours: float, *, rates_per_hour: ArrayLike | None = None
 ) -> Curve:
-    """Return the probability above which given rates of false picks remain.
+    """Return the probability above which no more than given rates of false picks remain.
+
+    Hours of noise are few, and what they hold by chance is no promise: for a rate r the threshold
+    leaves as many of the false picks as can be while the upper bound of their mean number
+    (`CONFIDENCE`, `metrics.largest_mean`) is at most r times the hours.
 
     Parameters
     ----------
@@ -253,14 +259,14 @@ def fit_threshold(
     hours
         Station-hours they were made in.
     rates_per_hour
-        Rates to tabulate; default 0.1 to 100 in steps of a factor of about 2. Rates that stand
-        for fewer than `MIN_FALSE` picks, or for more than there are, are left out.
+        Rates to tabulate; default 0.1 to 100 in steps of a factor of about 2. Rates that would
+        leave none of the picks, or all, are left out.
 
     Returns
     -------
     Curve
-        Rate (x, ascending) to probability (y, falling). Between the k-th and the next largest
-        false probability, the threshold is their mean.
+        Rate (x, ascending) to probability (y, falling). Where k picks may remain, the threshold is
+        the mean of the k-th and the next largest false probability.
 
     Raises
     ------
@@ -272,15 +278,15 @@ def fit_threshold(
     values = -np.sort(-np.ravel(np.asarray(false_probability, np.float64)))
     wanted = np.array([0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100], np.float64)
     wanted = wanted if rates_per_hour is None else np.sort(np.ravel(rates_per_hour))
-    number = np.floor(wanted * hours * (1 + 1e-9)).astype(np.int64)
-    keep = (number >= MIN_FALSE) & (number < len(values))
+    bounds = largest_mean(np.arange(len(values)), CONFIDENCE)
+    k = np.searchsorted(bounds, wanted * hours * (1 + 1e-9), side="right") - 1
+    keep = (k > 0) & (k < len(values) - 1)
     if not keep.any():
         raise DataError(
             f"{len(values)} false picks in {hours:g} station-hours give no rate between "
             f"{wanted[0]:g} and {wanted[-1]:g} per hour; use more hours of noise"
         )
-    k = number[keep]
-    return _curve(wanted[keep], 0.5 * (values[k - 1] + values[k]))
+    return _curve(wanted[keep], 0.5 * (values[k[keep] - 1] + values[k[keep]]))
 
 
 def _classes(

@@ -212,6 +212,15 @@ def timing(matched: Matched, draws: Resampling) -> dict[str, Estimate]:
     }
 
 
+def largest_mean(count: ArrayLike, confidence: float) -> NDArray[np.float64]:
+    """Return the largest mean that counts leave possible: the exact upper bound of a Poisson mean.
+
+    A larger mean would give as few as ``count`` with a probability under ``1 - confidence``
+    (Garwood 1936, Biometrika 28, 437-442): 2.3 for none at 0.9.
+    """
+    return chi2.ppf(confidence, 2.0 * np.asarray(count, np.float64) + 2.0) / 2.0
+
+
 def noise_rate(
     group: ArrayLike, counts: ArrayLike, hours: ArrayLike, draws: Resampling
 ) -> tuple[Estimate, tuple[float, float]]:
@@ -239,7 +248,7 @@ def noise_rate(
     estimate = Estimate(n / total, samples, int(n))
     low, high = estimate.interval()
     poisson_low = chi2.ppf(0.025, 2 * n) / 2 if n else 0.0
-    poisson = poisson_low / total, float(chi2.ppf(0.975, 2 * n + 2)) / 2 / total
+    poisson = poisson_low / total, float(largest_mean(n, 0.975)) / total
     return estimate, (float(np.nanmin([low, poisson[0]])), float(np.nanmax([high, poisson[1]])))
 
 

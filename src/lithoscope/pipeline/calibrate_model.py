@@ -16,7 +16,6 @@ from lithoscope import __version__
 from lithoscope.errors import DataError
 from lithoscope.learning import preprocessing
 from lithoscope.learning.calibration import (
-    MIN_FALSE,
     Calibration,
     Curve,
     PhaseCalibration,
@@ -202,8 +201,7 @@ def _phase(
     except DataError as error:
         return PhaseCalibration(), LEVELS[k], None, None, (f"{phase} is not calibrated: {error}",)
     p_false = calibrated(curve, x_false)
-    known = hours > 0 and len(p_false) >= MIN_FALSE
-    thresholds = fit_threshold(p_false, hours) if known else Curve()
+    thresholds, note = _thresholds(p_false, hours, phase)
     level = LEVELS[k]
     rate = float((p_false >= level).sum() / hours) if hours > 0 else None
     picks = picks[picks["original"]].assign(
@@ -217,8 +215,20 @@ def _phase(
         level,
         rate,
         best,
-        (),
+        note,
     )
+
+
+def _thresholds(
+    p_false: NDArray[np.float64], hours: float, phase: str
+) -> tuple[Curve, tuple[str, ...]]:
+    """Return the thresholds by rate of false picks, and why there are none."""
+    if hours <= 0:
+        return Curve(), ()
+    try:
+        return fit_threshold(p_false, hours), ()
+    except DataError as error:
+        return Curve(), (f"{phase}: no rate of false picks is known: {error}",)
 
 
 def _picked(
