@@ -6,6 +6,8 @@ import json
 import os
 import select
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -116,6 +118,56 @@ def test_changes_reach_readers_and_answers(database: str) -> None:
             again = Listener(url, 2, {"Last-Event-ID": str(before["sequence"] + 1)})
             again.start()
             assert again.changes() == expected[1:]
+
+
+WRITER = """
+import sys
+from service_run import make_catalog
+from test_service_live import solution
+from lithoscope.catalog import Store
+whole = make_catalog(4)
+with Store(sys.argv[1]) as store:
+    for line in sys.stdin:
+        if line == "new\\n":
+            store.put_event(solution(whole, "ls0003_AAA"))
+        elif line == "update\\n":
+            store.put_event(solution(whole, "ls0000_AAA", magnitude=4.0))
+        else:
+            store.cancel_event("ls0001_AAA", "noise")
+"""
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_what_another_process_writes_to_postgresql_is_seen(database: str) -> None:
+    """A server that reads all the while, and an operator beside it, hold no writer up."""
+    with Store(database) as store:
+        store.write(make_catalog(2))
+    words = [sys.executable, "-c", WRITER, database]
+    with (
+        serving(ServiceSettings(source=database, poll_s=0.05)) as url,
+        subprocess.Popen(
+            words, stdin=subprocess.PIPE, text=True, cwd=Path(__file__).parent
+        ) as writer,
+    ):
+        try:
+            reader = Listener(url, 3)
+            reader.start()
+            assert reader.greeted.wait(60)
+            assert writer.stdin is not None
+            writer.stdin.write("new\nupdate\ncancel\n")
+            writer.stdin.close()
+            while reader.is_alive():
+                assert get(url, "/api/events/ls0000_AAA").status_code == 200
+            assert reader.changes() == [
+                ("new", "ls0003_AAA", 1),
+                ("update", "ls0000_AAA", 2),
+                ("cancel", "ls0001_AAA", 2),
+            ]
+            assert writer.wait(60) == 0
+        finally:
+            writer.kill()
+        rows = get(url, "/api/events?orderby=time-asc").json()["rows"]
+        assert [row[0] for row in rows] == ["ls0000_AAA", "ls0003_AAA"]
 
 
 def test_a_catalogue_written_anew_is_seen(tmp_path: Path) -> None:
