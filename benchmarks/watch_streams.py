@@ -7,7 +7,8 @@
     python benchmarks/watch_streams.py --small
 
 ``replay`` serves recordings over SeedLink from another process and watches them; the final solution
-is compared with a batch run on the same files, or on what arrived where a fault loses data.
+is compared with a batch run on the same files, or on what arrived (the spool) where a fault loses
+data or a part is replayed.
 ``latency`` feeds recordings in packets of 1 s at a pace that is counted in CPU seconds of the watch
 and the seconds it waits for data, so that the figures are those of a core of its own on a busy
 machine too. ``kills`` kills a watch with SIGKILL at random moments of a replay and begins it again
@@ -28,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +155,13 @@ def replay(options: argparse.Namespace, folder: Path) -> None:
     kinds = options.faults.split(",") if options.faults else []
     faults = FaultSettings(seed=1, **{k: v for kind in kinds for k, v in FAULTS[kind].items()})
     how = ReplaySettings(
-        port=0, speed=options.speed, wait_for_clients=1, packet_s=options.packet_s, faults=faults
+        port=0,
+        speed=options.speed,
+        wait_for_clients=1,
+        packet_s=options.packet_s,
+        start=options.start,
+        end=options.end,
+        faults=faults,
     )
     cpu, wall = time.process_time(), time.monotonic()
     server = Server(data, how)
@@ -168,13 +176,14 @@ def replay(options: argparse.Namespace, folder: Path) -> None:
     )
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     report, began, start_ns = server.close()
+    health = result.health
     print(
-        f"watch at speed {options.speed:g} (0 = as fast as it goes): {cpu:.1f} CPU s without the "
-        f"server and magnitudes, {wall:.1f} s; {result.n_packets} packets, "
-        f"{result.health['n_doubled']} doubled, {result.health['n_late']} too late; "
+        f"watch at speed {options.speed:g} (0 = as fast as it goes): {cpu:.1f} CPU s without "
+        f"server and magnitudes, {wall:.1f} s; {result.n_packets} of {report['n_packets']} "
+        f"packets, {health['n_doubled']} doubled, {health['n_late']} too late; "
         f"faults {report['faults']}; server at most {report['late_s']} s late"
     )
-    lossy = not set(kinds) <= LOSSLESS
+    lossy = not set(kinds) <= LOSSLESS or options.start is not None
     source_of_run = output / "watch" / SPOOL if lossy else data
     cpu = time.process_time()
     batch = run([source_of_run], [stations], output / ("run-spool" if lossy else "run"), chosen)
@@ -331,6 +340,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     parser.add_argument("--speed", type=float, default=0.0)
     parser.add_argument("--packet-s", type=float, default=None)
+    parser.add_argument("--start", type=datetime.fromisoformat, help="replay: first data time, UTC")
+    parser.add_argument("--end", type=datetime.fromisoformat)
     parser.add_argument("--idle-s", type=float, default=10.0)
     parser.add_argument("--faults", default="", help=f"kinds, by commas: {', '.join(FAULTS)}")
     parser.add_argument("--verbose", action="store_true")
