@@ -28,7 +28,7 @@ test: $(VENV)/.test
 
 # Compile the numerical loops once, before test processes would each do it at the same time.
 compiled: $(VENV)/.core
-	folder=$$(mktemp -d) && $(BIN)/lithoscope demo --picker classical --output $$folder/run >/dev/null \
+	folder=$$(mktemp -d) && $(BIN)/lithoscope demo --output $$folder/run >/dev/null \
 		&& rm -rf $$folder
 
 lint: $(VENV)/.test

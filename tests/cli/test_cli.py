@@ -144,7 +144,7 @@ def test_stages_one_by_one_equal_the_run(demo: Path, tmp_path: Path) -> None:
     config = ("--config", str(demo / "config.toml"))
     folder = str(tmp_path / "stages")
     steps = [
-        ("pick", *sources, "-o", folder, *stations, *config),
+        ("pick", *sources, "-o", folder, *stations, *config, "--set", "engine.workers=1"),
         ("associate", folder, *stations, *config),
         ("locate", folder, *stations, *config),
         ("magnitude", folder, *sources, *stations, *config),

@@ -17,12 +17,16 @@ from real_runs import Timed, run_case
 
 @pytest.fixture(scope="session")
 def real_run(real_data, tmp_path_factory: pytest.TempPathFactory):
-    """Return a function from the name of a case to its run; each case runs once."""
+    """Return a function from the name of a case to its run; each case runs once, in this process.
+
+    They are small: two more processes would spend most of their time on loading the libraries.
+    """
     done: dict[str, Timed] = {}
 
     def get(name: str) -> Timed:
         if name not in done:
-            done[name] = run_case(name, real_data, tmp_path_factory.mktemp(name) / "run")
+            output = tmp_path_factory.mktemp(name) / "run"
+            done[name] = run_case(name, real_data, output, extra={"engine": {"workers": 1}})
         return done[name]
 
     return get

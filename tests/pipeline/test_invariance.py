@@ -21,7 +21,7 @@ from lithoscope.catalog import Catalog
 from lithoscope.pipeline import open_run
 from lithoscope.pipeline.pickers import PickingSettings, make_picker
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.no_cover]
 
 
 def assert_same(a: Catalog, b: Catalog, *, after: pd.Timestamp | None = None) -> None:
@@ -102,7 +102,7 @@ def test_cutting_files_elsewhere_changes_nothing(whole, excerpt, real_data, tmp_
 
 # Up to 6 s: the first event lies 8 s after the start, and without it the noise level of the picks
 # after it is another.
-@pytest.mark.parametrize("shift", [1, 37, 601])
+@pytest.mark.parametrize("shift", [1, 601])
 def test_later_start_changes_nothing_after_it(
     whole, excerpt, real_data, tmp_path, shift: int
 ) -> None:
@@ -124,13 +124,15 @@ def test_one_worker_or_two(whole, excerpt, real_data, tmp_path) -> None:
     assert_same(whole, catalogue(excerpt, real_data, tmp_path, engine={"workers": 2}))
 
 
-# Where the run is killed: after so many finished units of picking, or in the stage after it.
-KILL_AT = [("pick", 1), ("pick", 6), ("pick", 12), ("associate", 1), ("locate", 1)]
+# Where the run is killed: after so many finished units of picking, or in the stage after location
+# (benchmarks/scale_engines.py --kills does it at random moments).
+KILL_AT = [("pick", 1), ("pick", 8), ("locate", 1)]
 
 
 def test_killed_and_resumed(whole, excerpt, real_data, tmp_path) -> None:
     folder = real_data(CASES["iceland"].folder)
     words = command("iceland", folder, tmp_path / "run", waveforms=excerpt)
+    words += ["--set", "output.report=false"]
     for stage, count in KILL_AT:
         process = subprocess.Popen(
             words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

@@ -19,7 +19,7 @@ from lithoscope.pipeline import load_settings, open_run
 from lithoscope.schema import ASSIGNMENTS, PICKS
 from lithoscope.traveltimes import builtin_model
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.no_cover]
 
 
 def memory_gb(leader: int) -> float:
@@ -141,7 +141,8 @@ def test_le_teil_with_the_displacement_map_as_prior(real_run, real_data, tmp_pat
     without = real_run("le_teil").result.catalog.events.iloc[0]
     folder = real_data(CASES["le_teil"].folder)
     prior = {"map_path": str(folder / "displacement_06-11-2019_12-11-2019.tif")}
-    timed = run_case("le_teil", real_data, tmp_path / "run", extra={"prior": prior})
+    extra = {"prior": prior, "engine": {"workers": 1}}
+    timed = run_case("le_teil", real_data, tmp_path / "run", extra=extra)
     event = timed.result.catalog.events.iloc[0]
     offset, _ = distance_azimuth(4.65, 44.53, event["longitude"], event["latitude"])
     assert offset < 3.0

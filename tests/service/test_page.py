@@ -408,6 +408,7 @@ def test_a_hundred_thousand_events_stay_fluid(page: Browser) -> None:
 def test_webgl_draws_the_same_circles_as_pixels(page: Browser, shared_server: PageServer) -> None:
     """Chromium has WebGL in software here; what both layers cover must agree."""
     cover = {}
+    page.size(720, 600)  # software draws every pixel
     for layer in ("webgl", "pixels"):
         page.open(f"{shared_server.url}/#/?layer={layer}")
         page.wait(VIEWS["map"][1])
