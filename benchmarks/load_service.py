@@ -2,13 +2,15 @@
 
     python benchmarks/load_service.py [--events 100000] [--clients 50] [--seconds 60]
                                       [--database URL] [--writes PER_SECOND] [--output FILE]
+                                      [--without-recordings]
 
 Makes a run directory: random events in a store (SQLite, or the empty database of the URL), of which
 the last 2000 have ten arrivals each and the last 200 are a swarm of two hours with the recordings
 of ten stations. Starts a server on it, and asks as fast as it answers: half the requests go to the
 FDSN event service, half to the page's API. With ``--writes`` another process adds and updates
-events meanwhile, as `lithoscope watch` does. Clients, server, writer and database share the
-machine's cores.
+events meanwhile, as `lithoscope watch` does. A client that waits for a record section asks for
+nothing else: ``--without-recordings`` leaves sections and waveforms out, so that all clients press
+on the rest. Clients, server, writer and database share the machine's cores.
 """
 
 from __future__ import annotations
@@ -149,7 +151,7 @@ def make_run(folder: Path, database: str, n_events: int, hours: float) -> None:
     (folder / MARKER).write_text(json.dumps(marker))
 
 
-def request(generator: random.Random, n_events: int) -> tuple[str, str]:
+def request(generator: random.Random, n_events: int, recordings: bool = True) -> tuple[str, str]:
     """Return a kind of request and its path, as users and the page make them."""
     day = datetime(2015, 1, 1, tzinfo=UTC) + timedelta(generator.randrange(YEARS * 365 - 10))
     window = f"starttime={day:%Y-%m-%d}&endtime={day + timedelta(7):%Y-%m-%d}"
@@ -176,7 +178,7 @@ def request(generator: random.Random, n_events: int) -> tuple[str, str]:
             ("api station waveform", f"{station}/waveform?hours=1"),
             ("api health", "/api/health"),
         ],
-        [15, 15, 10, 5, 5, 19, 1, 10, 3, 6, 5, 2, 1, 3],
+        [15, 15, 10, 5, 5, 19, 1, 10, 3 * recordings, 6, 5, 2, 1 * recordings, 3],
     )[0]
 
 
@@ -189,12 +191,14 @@ class Counts:
     n_bytes: int = 0
 
 
-async def client(port: int, seed: int, n_events: int, until: float, counts: Counts) -> None:
+async def client(
+    port: int, seed: int, n_events: int, until: float, counts: Counts, recordings: bool
+) -> None:
     """Ask one thing after the other over one connection."""
     generator = random.Random(seed)
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
     while time.monotonic() < until:
-        kind, path = request(generator, n_events)
+        kind, path = request(generator, n_events, recordings)
         started = time.monotonic()
         writer.write(
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\n\r\n".encode()
@@ -225,13 +229,15 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, int]:
     return status, total
 
 
-async def load(port: int, n_clients: int, n_events: int, seconds: float) -> Counts:
+async def load(
+    port: int, n_clients: int, n_events: int, seconds: float, recordings: bool = True
+) -> Counts:
     """Run all clients; return what they saw."""
     counts = Counts()
     until = time.monotonic() + seconds
     async with asyncio.TaskGroup() as group:
         for seed in range(n_clients):
-            group.create_task(client(port, seed, n_events, until, counts))
+            group.create_task(client(port, seed, n_events, until, counts, recordings))
     return counts
 
 
@@ -295,6 +301,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--database", default="")
     parser.add_argument("--writes", type=float, default=0.0, help="events added a second")
+    parser.add_argument("--without-recordings", action="store_true", help="no sections")
     parser.add_argument("--repeat", type=int, default=1, help="times, each with a fresh server")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--small", action="store_true", help="a few events and clients")
@@ -321,7 +328,8 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
         assert server.stdout is not None
         port = int(server.stdout.readline().rsplit(":", 1)[1].split("/")[0])
         # What users meet is a warm server; this one may not know all answers yet.
-        asyncio.run(load(port, 1, options.events, min(5.0, options.seconds)))
+        kinds = not options.without_recordings
+        asyncio.run(load(port, 1, options.events, min(5.0, options.seconds), kinds))
         if options.writes:
             url = json.loads((folder / MARKER).read_text())["store"]
             words = [sys.executable, __file__, "--only-write", url]
@@ -329,7 +337,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
             processes["writer"] = subprocess.Popen(words)
         before = {name: cpu_seconds(one.pid) for name, one in processes.items()}
         started, own = time.monotonic(), time.process_time()
-        counts = asyncio.run(load(port, options.clients, options.events, options.seconds))
+        counts = asyncio.run(load(port, options.clients, options.events, options.seconds, kinds))
         seconds = time.monotonic() - started
         used = {name: cpu_seconds(one.pid) - before[name] for name, one in processes.items()}
         return report(counts, seconds, used | {"clients": time.process_time() - own})

@@ -118,6 +118,13 @@ def queries(
             EventQuery(limit=100, offset=len(events) // 2), COMPACT
         ),
         "one event, all of it": lambda rng: store.event(str(rng.choice(known))),
+        "one event, all of it, plain rows": lambda rng: store.solutions([str(rng.choice(known))]),
+        "50 events, all of them, plain rows": lambda rng: store.solutions(
+            rng.choice(known, 50).tolist()
+        ),
+        "latest 1000 arrivals of a station": lambda rng: store.of_station(
+            "arrivals", f"XX.S{rng.integers(ARRIVALS):02d}..HH", 1000
+        ),
         "what changed since": lambda rng: store.changes(after=len(events) - 10),
         "latest 1000": lambda rng: store.events(EventQuery(limit=1000)),
         "all, compact": lambda rng: store.events(EventQuery(), COMPACT),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +40,23 @@ PLACES = {
 RATE_HZ, LENGTH_S = 50.0, 600
 
 
+@cache
+def _files() -> Path:
+    """Write the recordings and the station file of every run, once."""
+    folder = tempfile.TemporaryDirectory(prefix="lithoscope-test-")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name)
+    (path / "data").mkdir()
+    _write_waveforms(path / "data")
+    _write_stations(path / "stations.xml")
+    return path
+
+
 def make_run(folder: Path, n_events: int = 6) -> Path:
     """Write a finished run with recordings, StationXML and a catalogue; return its folder."""
     run, data = folder / "run", folder / "data"
     run.mkdir(parents=True)
-    data.mkdir()
-    _write_waveforms(data)
-    _write_stations(folder / "stations.xml")
+    shutil.copytree(_files(), folder, dirs_exist_ok=True)
     (run / "config.toml").write_text(render_toml(RunSettings()))
     marker = {
         "status": "done",

@@ -117,6 +117,16 @@ def test_a_moved_pick_relocates_at_once_and_both_origins_are_there(reviewed: str
     assert len(obspy.read_events(io.BytesIO(one))[0].origins) == 1
     modes = [o.evaluation_mode for o in obspy.read_events(io.BytesIO(both))[0].origins]
     assert sorted(modes) == ["automatic", "manual"]
+    # What an operator has worked on and accepts is final.
+    answer = CLIENT.post(
+        reviewed + "/api/events/ls0002_AAA/review",
+        json={"action": "accept"},
+        headers={"Authorization": f"Bearer {TOKEN}"},
+    )
+    assert answer.status_code == 200, answer.text
+    last = get(reviewed, query).content
+    assert valid_quakeml(io.BytesIO(last))
+    assert obspy.read_events(io.BytesIO(last))[0].preferred_origin().evaluation_status == "final"
 
 
 @pytest.mark.parametrize(
