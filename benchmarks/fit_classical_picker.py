@@ -200,9 +200,9 @@ def table(models: dict[str, calibration.Model]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "kind", "first", "second", "value"])
 
 
-def main() -> None:
-    """Fit all models and write them."""
-    rows = candidates(copies([t for t in load() if t.training]))
+def fit(traces: list[Trace]) -> dict[str, calibration.Model]:
+    """Return all models, fitted to the traces and harder copies of them."""
+    rows = candidates(copies(traces))
     models = {}
     for kind, group_s, names in (("3", "H", NAMES), ("1", "Z", calibration.SINGLE)):
         parts = {}
@@ -221,6 +221,12 @@ def main() -> None:
             if kind == "3":
                 values = 1.0 / (1.0 + np.exp(-model(x)))
                 models |= fit_timing(kept(parts[phase], values), phase)
+    return models
+
+
+def main() -> None:
+    """Fit all models and write them."""
+    models = fit([t for t in load() if t.training])
     with OUT.open("w", encoding="utf-8") as file:
         file.write("# written by benchmarks/fit_classical_picker.py; do not edit\n")
         table(models).to_csv(file, index=False, float_format="%.6g")

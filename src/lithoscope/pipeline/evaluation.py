@@ -212,16 +212,35 @@ def _run(
         with reporter.track(f"{one.name}: validation traces", len(validation)) as step:
             found = pick_dataset(one.picker, validation, basis, step=step)
         rule = f"by F1 within {tolerance_s:g} s on validation data"
-        for phase in "PS":
-            labels, picks = phase_of(basis.labels, phase), phase_of(found.picks, phase)
-            if len(labels):
-                thresholds[phase] = best_threshold(labels, picks, tolerance_s, GRID)[0]
+        thresholds |= best_thresholds(basis, found.picks, tolerance_s)
     with reporter.track(f"{one.name}: traces", len(dataset)) as step:
         picked = pick_dataset(one.picker, dataset, known, step=step)
     if noise:
         reporter.say(f"{one.name}: noise")
     calm, spans = pick_noise(one.picker, noise)
     return Result(one.name, picked, calm, thresholds, rule), spans
+
+
+def best_thresholds(
+    known: Truth, picks: pd.DataFrame, tolerance_s: float = TOLERANCES_S[0]
+) -> dict[str, float]:
+    """Return the thresholds of best F1 on labelled traces, of each phase that has labels.
+
+    Parameters
+    ----------
+    known
+        Their labels.
+    picks
+        A picker's picks on them, down to `FLOOR`.
+    tolerance_s
+        Farthest that a hit may lie from its label.
+    """
+    found = {}
+    for phase in "PS":
+        labels = phase_of(known.labels, phase)
+        if len(labels):
+            found[phase] = best_threshold(labels, phase_of(picks, phase), tolerance_s, GRID)[0]
+    return found
 
 
 def _notes(known: Truth, noise: pd.DataFrame, dataset: WaveformDataset) -> tuple[str, ...]:
