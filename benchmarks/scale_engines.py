@@ -1,23 +1,25 @@
 """Dask beside local processes: the same catalogue, what it costs, and how it grows.
 
-    python benchmarks/scale_engines.py [--small] [--case NAME] [--kills N]
+    python benchmarks/scale_engines.py [--small] [--case NAME] [--engines | --kills N --engine KIND]
 
-The same data are run with one local process, with local processes, and on Dask clusters; every
-table of the catalogues must be equal to the last digit. One cluster is spread over two network
-namespaces (it needs root and ``ip``; without them it is on the loopback), its workers cannot see
-the run directory, and one of them is killed in mid-run. Units that only wait show what the engines
-themselves cost, and their speed-up, whatever else the machine does. The plan of a run
-(``--plan``) is printed beside what the run took. Real recordings are read from LITHOSCOPE_DATA;
-``--small`` takes a synthetic archive (6 stations, 10 minutes, seed 7), one process and the
-namespaces only. A run that is not counted comes first, so that compiled code is in its cache.
-``--kills N`` instead kills a run (SIGKILL, all its processes) at N random moments for each engine,
-seed 0, and goes on each time.
+The same data are run with one local process and on a Dask cluster; every table of the catalogues
+must be equal to the last digit. The cluster is spread over two network namespaces (it needs root
+and ``ip``; without them it is on the loopback), its workers cannot see the run directory, and one
+of them is killed in mid-run. Units that only wait show what the engines themselves cost, and their
+speed-up, whatever else the machine does. The plan of a run (``--plan``) is printed beside what the
+run took. ``--engines`` instead runs on one and two workers of each engine, which needs an idle
+machine. Real recordings are read from LITHOSCOPE_DATA; ``--small`` takes a synthetic archive (6
+stations, 10 minutes, seed 7), one process and the namespaces only. A run that is not counted comes
+first, so that compiled code is in its cache.
+``--kills N`` instead kills a run (SIGKILL; all its processes, or the client alone in turn) at N
+random moments, seed 0, and starts it again each time, then kills N / 2 single workers.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -26,7 +28,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,10 +73,10 @@ def waiting(seconds: float, unit: int) -> int:
     return unit
 
 
-def choose(case: str, folder: Path) -> Data:
+def choose(case: str, folder: Path, n_events: int) -> Data:
     config = folder / "config.toml"
     if case == "synthetic":
-        archive = make(folder / "network")
+        archive = make(folder / "network", n_events=n_events)
         settings = RunSettings()
         waveforms, stations = archive.waveforms, archive.stations
     else:
@@ -169,43 +171,133 @@ def over_network(data: Data, folder: Path, reference: Catalog) -> None:
     )
 
 
-def engines(data: Data, folder: Path, reference: Catalog) -> None:
-    for kind, workers in (("local", 2), ("dask", 1), ("dask", 2)):
-        output = folder / f"{kind}-{workers}"
-        wall, cpu = timed(data.command(output, "--engine", kind, "--workers", str(workers)))
-        n = differing(open_run(output), reference)
-        print(
-            f"{kind}, {workers} worker(s): {n} of {len(TABLES)} tables differ; "
-            f"wall {wall:.1f} s, {cpu:.1f} CPU s"
-        )
+def engines(data: Data, folder: Path) -> None:
+    """Run on one and two workers of each engine; print what each took and the speed-ups."""
+    reference: Catalog | None = None
+    for kind in ("local", "dask"):
+        walls = []
+        for workers in (1, 2):
+            output = folder / f"{kind}-{workers}"
+            options = ("--engine", kind, "--workers", str(workers))
+            wall, cpu = timed(data.command(output, *options))
+            spread = spread_s(output)
+            walls.append((wall, spread))
+            found = open_run(output)
+            n = 0 if reference is None else differing(found, reference)
+            reference = reference or found
+            print(
+                f"{kind}, {workers} worker(s): {len(found.events)} events, {n} of {len(TABLES)} "
+                f"tables differ; wall {wall:.1f} s, of it {spread:.1f} s in spread stages; "
+                f"{cpu:.1f} CPU s",
+                flush=True,
+            )
+        whole, stages = (one / two for one, two in zip(*walls, strict=True))
+        print(f"{kind}: 1 to 2 workers {whole:.2f} times faster, spread stages {stages:.2f}")
+
+
+def spread_s(output: Path) -> float:
+    """Return the wall time of the stages whose units go to workers, from the run's log."""
+    stages = ("picking", "locating", "measuring")
+    pattern = rf"end:   (?:{'|'.join(stages)}).*; ([0-9.]+) s$"
+    return sum(map(float, re.findall(pattern, (output / "log.txt").read_text(), re.MULTILINE)))
 
 
 def kills(data: Data, folder: Path, reference: Catalog, kind: str, n: int, wall_s: float) -> None:
-    """Kill a run at random moments and start it again; a run that got through begins anew."""
+    """Kill a run at random moments and start it again; a run that got through begins anew.
+
+    Every other time all processes of the run are killed, otherwise the client alone.
+    """
     rng = np.random.default_rng(0)
-    n_killed, n_wrong, outputs = 0, 0, [folder / f"killed-{kind}-0"]
+    n_killed, n_wrong, n_orphans, outputs = 0, 0, 0, [folder / f"killed-{kind}-0"]
     while True:
-        words = data.command(outputs[-1], "--engine", kind, "--workers", "2")
+        process = begin(data, outputs[-1], kind)
         limit = rng.uniform(0.1, 1.1) * wall_s if n_killed < n else None
-        process = subprocess.Popen(
-            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
         try:
             process.wait(limit)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if n_killed % 2:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            else:
+                process.kill()
+                process.wait()
+                n_orphans += not ends(process.pid)
             n_killed += 1
             continue
-        n_wrong += differing(open_run(outputs[-1]), reference) > 0
+        n_wrong += process.returncode != 0 or differing(open_run(outputs[-1]), reference) > 0
         if n_killed >= n:
             break
         outputs.append(folder / f"killed-{kind}-{len(outputs)}")
     print(
-        f"{kind}, killed at {n_killed} random moments, {len(outputs)} run(s) got through: "
+        f"{kind}, run killed at {n_killed} random moments, {len(outputs)} run(s) got through: "
+        f"{n_wrong} differ from the undisturbed one, {n_orphans} left processes behind",
+        flush=True,
+    )
+
+
+def worker_kills(data: Data, folder: Path, reference: Catalog, kind: str, n: int) -> None:
+    """Kill single workers of runs at random moments; the runs must go on by themselves."""
+    rng = np.random.default_rng(1)
+    n_killed, n_runs, n_wrong = 0, 0, 0
+    while n_killed < n:
+        output = folder / f"worker-{kind}-{n_runs}"
+        process = begin(data, output, kind)
+        # Twice at most: a unit that lost its worker three times ends the run, by design.
+        for _ in range(2):
+            while process.poll() is None and not workers_of(process.pid):
+                time.sleep(0.05)
+            time.sleep(rng.uniform(0.0, 5.0))
+            found = workers_of(process.pid)
+            if process.poll() is None and found:
+                os.kill(int(rng.choice(found)), signal.SIGKILL)
+                n_killed += 1
+        failed = process.wait() != 0
+        n_wrong += failed or differing(open_run(output), reference) > 0
+        n_runs += 1
+    print(
+        f"{kind}, {n_killed} workers killed at random moments of {n_runs} runs: "
         f"{n_wrong} differ from the undisturbed one",
         flush=True,
     )
+
+
+def begin(data: Data, output: Path, kind: str) -> subprocess.Popen:
+    """Start a run with two workers as a group of processes of its own."""
+    return subprocess.Popen(
+        data.command(output, "--engine", kind, "--workers", "2"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def group_of(leader: int) -> dict[int, str]:
+    """Return the living processes of a group: number and command line."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[2]) == leader and fields[0] != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_text()
+    return found
+
+
+def workers_of(leader: int) -> list[int]:
+    found = group_of(leader).items()
+    return sorted(number for number, words in found if "spawn_main" in words)
+
+
+def ends(leader: int, within_s: float = 60.0) -> bool:
+    """Return whether a group whose leader was killed ends by itself; kill it if not."""
+    deadline = time.monotonic() + within_s
+    while group_of(leader):
+        if time.monotonic() > deadline:
+            os.killpg(leader, signal.SIGKILL)
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def waits(seconds: float, n_units: int) -> None:
@@ -237,27 +329,35 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--engines", action="store_true")
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--engine", default="local", choices=["local", "dask"])
     parser.add_argument("--case", default="ridgecrest", choices=["synthetic", *CASES])
     options = parser.parse_args()
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data = choose("synthetic" if options.small else options.case, folder)
+        case = "synthetic" if options.small else options.case
+        data = choose(case, folder, n_events=4 if options.small else 16)
         if not options.small:
             timed(data.command(folder / "warm", "--workers", "1"))
+        if options.engines:
+            engines(data, folder)
+            return
         wall, cpu = timed(data.command(folder / "one", "--workers", "1"))
         reference = open_run(folder / "one")
         print(f"{data.name}: {len(reference.events)} events, {len(reference.picks)} picks")
         print(f"local, 1 worker: wall {wall:.1f} s, {cpu:.1f} CPU s")
         if options.kills:
-            for kind in ("local", "dask"):
-                kills(data, folder, reference, kind, options.kills, wall)
+            wall, _ = timed(
+                data.command(folder / "two", "--workers", "2", "--engine", options.engine)
+            )
+            kills(data, folder, reference, options.engine, options.kills, wall)
+            worker_kills(data, folder, reference, options.engine, options.kills // 2)
             return
         over_network(data, folder, reference)
         if options.small:
             return
-        engines(data, folder, reference)
         waits(1.0, 30)
         settings = RunSettings.parse({"output": {"report": False}, "engine": {"workers": 1}})
         if data.name != "synthetic":

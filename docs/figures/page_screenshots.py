@@ -44,7 +44,6 @@ def take(browser: Browser, address: str, view: str, width: int, dark: bool) -> N
     event = browser.js(f"return lithoscope.catalogue.event_id[{LARGEST}]")
     station = browser.js("return lithoscope.stations.list[1].station")
     if view == "map":
-        browser.js("lithoscope.overview().map.showEvents()")
         if width > 700:
             browser.js("lithoscope.catalogue.select(arguments[0])", event)
             browser.wait(

@@ -37,13 +37,14 @@ def memory_gb(leader: int) -> float:
 
 def test_ridgecrest_against_scsn(real_data, tmp_path) -> None:
     folder = real_data("continuous/ridgecrest_2019")
-    started, peak_gb = time.monotonic(), 0.0
+    before, peak_gb = os.times(), 0.0
     words = command("ridgecrest", folder, tmp_path / "run")
     with subprocess.Popen(words, start_new_session=True) as process:
         while process.poll() is None:
             peak_gb = max(peak_gb, memory_gb(process.pid))
             time.sleep(0.2)
-    wall_s = time.monotonic() - started
+    cpu_s = os.times().children_user + os.times().children_system
+    cpu_s -= before.children_user + before.children_system
     assert process.returncode == 0
     events = open_run(tmp_path / "run").events
     reference = read_reference(folder / "reference/scsn_to_1733.tsv")
@@ -64,9 +65,9 @@ def test_ridgecrest_against_scsn(real_data, tmp_path) -> None:
     assert len(main) == 1
     row = main.iloc[0]
     assert np.isfinite(row["magnitude"]) or row["magnitude_reason"]
-    # 240 s is the limit on two free cores (benchmarks/whole_run.py measures it); here another test
-    # process shares them and a fresh clone still compiles.
-    assert wall_s < 2 * 240
+    # 240 s is the limit on two free cores (benchmarks/whole_run.py measures it); here others share
+    # them, so it is the time of the cores that counts.
+    assert cpu_s < 2 * 240
     assert 0.1 < peak_gb < 2.0
 
 

@@ -101,7 +101,8 @@ export class EventMap {
   fit(network = false) {
     const box = boundsOf(this.options.stations(), network);
     if (this.view.width < 2) return;
-    if (box) this.view.fit(box, 0.1, this.options.covered?.() ?? 0);
+    this.view.covered = this.options.covered?.() ?? 0;
+    if (box) this.view.fit(box, 0.1);
     this.drawAll();
   }
 

@@ -48,6 +48,7 @@ export class View {
     this.scale = 256;
     this.width = 1;
     this.height = 1;
+    this.covered = 0; // pixels at the left that something hides
   }
 
   toScreen(x, y) {
@@ -60,6 +61,12 @@ export class View {
 
   project(longitude, latitude) {
     return this.toScreen(worldX(longitude), worldY(latitude));
+  }
+
+  /** Longitude and latitude of the middle of what can be seen. */
+  middle() {
+    const [x, y] = this.toWorld((this.width + this.covered) / 2, this.height / 2);
+    return { longitude: longitudeOf(x), latitude: latitudeOf(y) };
   }
 
   /** West, south, east, north in degrees. */
@@ -89,11 +96,8 @@ export class View {
     this.x = Math.max(-0.5, Math.min(1.5, this.x));
   }
 
-  /**
-   * Show a region in degrees with a margin on all sides, right of `left` pixels that something
-   * covers; `least` is the smallest width in km.
-   */
-  fit([west, south, east, north], margin = 0.12, left = 0, least = 20) {
+  /** Show a region in degrees with a margin on all sides; `least` is the smallest width in km. */
+  fit([west, south, east, north], margin = 0.12, least = 20) {
     const middle = (south + north) / 2;
     const leastX = (least * degreesPerKm(middle).east) / 360;
     const x0 = worldX(west);
@@ -102,9 +106,9 @@ export class View {
     const y1 = worldY(south);
     const room = 1 - 2 * margin;
     this.scale = Math.min(
-      ((this.width - left) * room) / Math.max(x1 - x0, leastX), (this.height * room) / Math.max(y1 - y0, leastX),
+      ((this.width - this.covered) * room) / Math.max(x1 - x0, leastX), (this.height * room) / Math.max(y1 - y0, leastX),
     );
-    this.x = (x0 + x1 - left / this.scale) / 2;
+    this.x = (x0 + x1 - this.covered / this.scale) / 2;
     this.y = (y0 + y1) / 2;
     this.zoom(1);
   }

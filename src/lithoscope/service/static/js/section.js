@@ -6,7 +6,7 @@ import { catalogue } from "./catalogue.js";
 import { h, hideTip, segments, showTip } from "./dom.js";
 import { drawDots } from "./dots.js";
 import { eventLine } from "./map.js";
-import { eastNorth, latitudeOf, longitudeOf } from "./projection.js";
+import { eastNorth } from "./projection.js";
 import { colourAt, colourTable, radius } from "./scales.js";
 import { colour } from "./theme.js";
 
@@ -47,7 +47,7 @@ export class DepthSection {
   collect() {
     const { view } = this.options;
     const [west, south, east, north] = view.bounds();
-    const origin = { longitude: longitudeOf(view.x), latitude: latitudeOf(view.y) };
+    const origin = view.middle();
     const a = this.azimuth * (Math.PI / 180);
     const rows = [];
     const along = [];
@@ -74,6 +74,9 @@ export class DepthSection {
       return;
     }
     const depths = padded(rows.map((i) => catalogue.depth_km[i]), 0.2, 0.5);
+    // room for the circles of the deepest
+    const largest = rows.reduce((most, i) => Math.max(most, radius(catalogue.magnitude[i])), 0);
+    depths[1] += ((depths[1] - Math.min(depths[0], 0)) * largest) / height;
     const names = { 90: "km west to east of the map's centre", 0: "km south to north of the map's centre" };
     this.axes = new Axes(context, width, height, {
       x: padded(along, 0.04, 0.5), y: [Math.min(depths[0], 0), depths[1]],

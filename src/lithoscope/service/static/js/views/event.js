@@ -72,7 +72,7 @@ class EventView {
     fill(this.element, this.head(event),
       h("div", { class: "grid" },
         h("div", { class: "c8 stack" },
-          panel("Record section", "", this.sectionBody, [this.sectionHead, component, this.sectionOrder]),
+          panel("Record section", "", this.sectionBody, [this.sectionHead, h("span", { class: "segs" }, component, this.sectionOrder)]),
           panel("Arrivals", "", region("Table of arrivals", "scrolly", this.arrivals(arrivals ?? []))),
           panel("Versions", "", region("Table of versions", "scrollx", versionTable(versions ?? [event]))),
           panel("Review", "", h("div", { class: "body" }, this.review.element, audit(this.answer.audit)))),
@@ -146,7 +146,7 @@ class EventView {
     fill(this.sectionBody, section.element.firstChild);
     section.drawing.resize();
     section.drawing.watcher.observe(this.sectionBody);
-    const band = value.band_hz ? `band ${format.number(value.band_hz[0], 0)}–${format.number(value.band_hz[1], 0)} Hz, each trace to its own peak` : "each trace to its own peak";
+    const band = value.band_hz ? `${format.number(value.band_hz[0], 0)}–${format.number(value.band_hz[1], 0)} Hz, each to its own peak` : "each to its own peak";
     fill(this.sectionHead, h("span", { class: "small soft" }, `${band}; dashed: predicted `, h("span", { class: "p" }, "P"), " and ", h("span", { class: "s" }, "S")));
     this.sectionOrder.replaceWith(section.choice);
     this.sectionOrder = section.choice;
