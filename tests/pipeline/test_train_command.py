@@ -59,12 +59,13 @@ def test_a_tiny_training_improves_and_its_model_picks(start: Path) -> None:
     assert near > len(dataset) / 3
 
 
-def test_folds_hold_every_station_out_once(tmp_path: Path) -> None:
-    write_shocks(tmp_path / "shocks.h5", 60, seed=6)
+def test_folds_hold_every_station_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lithoscope.pipeline.calibrate_model.COPIES", 1)
+    write_shocks(tmp_path / "shocks.h5", 36, seed=6)
     (tmp_path / "c.toml").write_text(
         'name = "tiny"\nfolds = 2\n'
         + TINY
-        + "steps = 30\nvalidate_every = 30\n"
+        + "steps = 5\nvalidate_every = 5\n"
         + '[[sources]]\nkind = "dataset"\npath = "shocks.h5"\npart = "train+validation"\n'
     )
     settings = load_training(tmp_path / "c.toml")
