@@ -19,6 +19,7 @@ each time. For days of data see ``watch_week.py``. Without ``--data`` the record
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import multiprocessing
 import os
@@ -310,33 +311,36 @@ def kills(options: argparse.Namespace, folder: Path) -> None:
     case = make(folder / "data", n_stations=5, n_events=6, duration_s=600.0)
     batch = run([case.waveforms], [case.stations], folder / "run", settings()).catalog
     rng = np.random.default_rng(options.seed)
-    output = folder / "watch"
-    turn_s = options.pause_s + options.start_s
-    how = ReplaySettings(port=0, speed=600.0 / (options.kills * turn_s), wait_for_clients=1)
-    began, marks = time.monotonic(), []
+    output, began = folder / "watch", time.monotonic()
+    how = ReplaySettings(port=0, speed=0, wait_for_clients=1)
+    total = 0
     with Replay(case.waveforms, how) as server:
         words = [
             *(sys.executable, "-m", "lithoscope", "watch", server.url, "--start", "earliest"),
             *("--stations", str(case.stations), "--output", str(output), "--picker", "classical"),
-            *("--set", "engine.workers=1", "--set", "live.status_s=0.2", "--until-idle", "10"),
+            *("--set", "engine.workers=1", "--set", "live.status_s=0.05", "--json"),
+            *("--set", "live.queue_packets=100", "--until-idle", "20"),
         ]
+        # A share of the data for each process, so that the last kill comes near their end.
+        share = 9000 / options.kills
         for _ in range(options.kills):
-            process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-            assert process.stderr is not None
-            process.stderr.readline()  # it works: the first status
-            time.sleep(float(rng.uniform(0.0, 2 * options.pause_s)))
+            process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            assert process.stdout is not None
+            wanted, got = rng.uniform(0.0, 2.0) * share, 0
+            for line in process.stdout:
+                got = json.loads(line).get("status", {}).get("n_packets", got)
+                if got >= wanted:
+                    break
+            time.sleep(float(rng.uniform(0.0, 0.2)))  # not always just after a status
             process.send_signal(signal.SIGKILL)
             process.communicate()
-            marks.append(round((server.position_ns - server.cutter.start_ns) / NS_PER_S))
+            total += got
             if options.verbose:
-                print(
-                    f"kill at {marks[-1]} s of data, {time.monotonic() - began:.0f} s", flush=True
-                )
-        words += ["--set", "live.watchdog_s=30"]
+                print(f"killed after {got} packets, {total} in all", flush=True)
         done = subprocess.run(words, capture_output=True, check=False)
     print(
-        f"{options.kills} kills in {time.monotonic() - began:.0f} s, {sum(m < 600 for m in marks)} "
-        f"of them while data came; last exit {done.returncode}"
+        f"{options.kills} kills in {time.monotonic() - began:.0f} s, {total} packets taken before "
+        f"kills; last exit {done.returncode}"
     )
     live = catalogue(output)
     print_difference(live, batch)
@@ -377,8 +381,6 @@ def main() -> None:
     parser.add_argument("--faults", default="", help=f"kinds, by commas: {', '.join(FAULTS)}")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--pause-s", type=float, default=5.0, help="mean time before a kill")
-    parser.add_argument("--start-s", type=float, default=15.0, help="what a start takes")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if options.small:

@@ -308,12 +308,13 @@ class Desk:
             return False
         if everything:
             return event.measured != self.events.measure_key(event)
+        if event.measured.partition("|")[0] == event.located:
+            return False
         settings = self.network.settings.magnitude
         far = float(event.arrivals["distance_km"].max())
         wait_s = far / settings.end_velocity_km_s + settings.tail_s + _MARGIN_S
         wait_s = max(wait_s, self.live.magnitude_delay_s)
-        ready = self.clock_ns - event.origin_ns >= wait_s * NS_PER_S
-        return ready and event.measured.partition("|")[0] != event.located
+        return self.clock_ns - event.origin_ns >= wait_s * NS_PER_S
 
     def end_measuring(self, *, wait: bool = False) -> bool:
         """Take the magnitudes that the bench has finished; return whether there were any."""
@@ -408,7 +409,7 @@ class Desk:
         for name, table in (("picks", picks), ("detections", detections)):
             if len(table):
                 self.store.add(name, table)
-        shown = {name for event in self.events.all() for name in event.arrivals["pick_id"]}
+        shown = {name for event in self.events.all() for name in event.arrival_ids}
         stale: list[str] = []
         for station, written in self.provisional.items():
             mine = self.board.stations.get(station)

@@ -420,7 +420,7 @@ class Watch:
                 sorted(name for ids in desk.provisional.values() for name in ids),
                 desk.board.table(boards),
                 stack((m.detections for m in boards.values()), DETECTIONS),
-                stack((e.raw for e in live), STATION_MAGNITUDES),
+                desk.events.magnitudes(),
             )
         )
 

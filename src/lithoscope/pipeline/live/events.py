@@ -55,13 +55,27 @@ class LiveEvent:
     missed: int = 0
     n_updates: int = 0
     quiet_until_ns: int = 0
+    time_ns: int | None = None  # of `events`
+    arrival_ids: frozenset[str] = frozenset()  # of `arrivals`
+    digested: pd.DataFrame | None = None  # table of picks that `digest` is of
+    digest: str = ""
     cancelled: bool = False
 
     @property
     def origin_ns(self) -> int:
-        if len(self.events):
-            return int(self.events["time"].iloc[0].value)
+        if self.time_ns is not None:
+            return self.time_ns
         return round(self.solution.origin_s * NS_PER_S)
+
+    def put(self, events: pd.DataFrame, arrivals: pd.DataFrame) -> None:
+        """Take a location.
+
+        What is asked for often is kept beside the tables: pandas remembers every column that was
+        ever taken out of a table as long as the table lives, and events live for a day.
+        """
+        self.events, self.arrivals = events, arrivals
+        self.time_ns = int(events["time"].iloc[0].value) if len(events) else None
+        self.arrival_ids = frozenset(arrivals["pick_id"])
 
     @property
     def last_arrival_ns(self) -> int:
@@ -96,6 +110,15 @@ class LiveEvents:
         self.by_id: dict[str, LiveEvent] = {}
         self.used: set[str] = set()
         self.corrections: dict[str, float] = {}
+        self._magnitudes: tuple[dict[str, str], pd.DataFrame] = {}, STATION_MAGNITUDES.empty()
+
+    def magnitudes(self) -> pd.DataFrame:
+        """Return the station magnitudes of all events, without corrections."""
+        measured = {e.event_id: e.measured for e in self.all() if e.measured}
+        if measured != self._magnitudes[0]:
+            table = stack((e.raw for e in self.all()), STATION_MAGNITUDES)
+            self._magnitudes = measured, table
+        return self._magnitudes[1]
 
     def all(self) -> list[LiveEvent]:
         return [e for e in self.by_id.values() if not e.cancelled]
@@ -188,7 +211,7 @@ class LiveEvents:
         """Estimate station corrections from all events that are kept, as a run does at its end."""
         if settings.correction_events:
             self.corrections = estimate_station_corrections(
-                stack((e.raw for e in self.all()), STATION_MAGNITUDES),
+                self.magnitudes(),
                 min_events=settings.correction_events,
                 station_sigma=settings.station_sigma,
             )
@@ -229,15 +252,12 @@ def locate_event(event: LiveEvent, tools: Tools) -> pd.DataFrame:
         terms=tools.terms,
     )
     magnitude = event.events[_MAGNITUDE] if len(event.events) else None
-    event.events = found.events.assign(event_id=event.event_id)
-    if magnitude is not None and len(event.events):
-        event.events = EVENTS.check(
-            event.events.assign(**{c: magnitude[c].to_numpy() for c in _MAGNITUDE})
-        )
+    events = found.events.assign(event_id=event.event_id)
+    if magnitude is not None and len(events):
+        events = events.assign(**{c: magnitude[c].to_numpy() for c in _MAGNITUDE})
     order = ["event_id", "time", "station"]
-    event.arrivals = found.arrivals.assign(event_id=event.event_id).sort_values(
-        order, ignore_index=True
-    )
+    arrivals = found.arrivals.assign(event_id=event.event_id)
+    event.put(EVENTS.check(events), arrivals.sort_values(order, ignore_index=True))
     event.located = _located_key(event)
     named = found.problems["what"].str.startswith(_COMPANION)
     return found.problems[~named].reset_index(drop=True)
@@ -271,7 +291,9 @@ def needs_location(event: LiveEvent) -> bool:
 
 
 def _located_key(event: LiveEvent) -> str:
-    return f"{event.solution.name}:{_digest(event.picks)}"
+    if event.digested is not event.picks:
+        event.digested, event.digest = event.picks, _digest(event.picks)
+    return f"{event.solution.name}:{event.digest}"
 
 
 def restored(catalog: Catalog) -> list[LiveEvent]:
@@ -286,8 +308,7 @@ def restored(catalog: Catalog) -> list[LiveEvent]:
         origin_s = row.time.value / NS_PER_S  # type: ignore[union-attr]
         event = LiveEvent(name, Solution(name, origin_s, assignments, ids), picks.loc[sorted(ids)])
         mine = catalog.events[catalog.events["event_id"] == name]
-        event.events = EVENTS.check(mine)
-        event.arrivals = ARRIVALS.check(arrivals)
+        event.put(EVENTS.check(mine), ARRIVALS.check(arrivals))
         event.picks = event.picks.reset_index(drop=True)
         event.published = "restored"
         event.shown_magnitude = float(event.events["magnitude"].iloc[0])

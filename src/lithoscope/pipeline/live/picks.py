@@ -33,7 +33,7 @@ _LONGEST_NS = 1800 * NS_PER_S
 # A glance makes the picks of this long before the edge, and before the last glance, anew ...
 _ANEW_NS = 10 * NS_PER_S
 # ... if that one was no longer ago.
-_GLANCE_NS = 20 * NS_PER_S
+_GLANCE_NS = 120 * NS_PER_S
 # Provisional picks that move or change by no more than this stay as they are: they would only make
 # the same events anew.
 _SAME_NS = NS_PER_S // 20
