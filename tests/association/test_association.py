@@ -71,6 +71,18 @@ def test_events_every_ten_seconds() -> None:
     assert figures["pick_precision"] >= 0.97
 
 
+def test_events_mixed_in_one_are_parted() -> None:
+    # 200 s in which wide windows find an event of more picks than the two that it is made of.
+    dense = simulate(10_000, seed=203, hours=0.794)
+    first, last = (pd.Timestamp(EPOCH_S + s, unit="s", tz="UTC") for s in (1800, 2000))
+    picks = dense.picks[dense.picks["time"].between(first, last)]
+    simulation = Simulation(picks, dense.stations, LAYERED, dense.events)
+    figures = evaluate(simulation, associate(picks, dense.stations, LAYERED))
+    assert figures["event_precision"] == 1.0
+    assert figures["pick_recall"] >= 0.97
+    assert figures["pick_precision"] >= 0.97
+
+
 def test_origins_are_near_the_truth(hour: Simulation) -> None:
     result = associate(hour.picks, hour.stations, LAYERED)
     assert len(result.candidates) == len(hour.events)

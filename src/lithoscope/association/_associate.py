@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from lithoscope.association._arrays import FloatArray, Grid, IntArray, Net, Rules
+from lithoscope.association._mixtures import look, unmix
 from lithoscope.association._network import (
     Sites,
     build_grid,
     build_net,
     find_sites,
     region_of,
-    root_starts,
     smallest_promise,
     time_spans,
 )
@@ -24,20 +24,17 @@ from lithoscope.association._onsets import (
     Onsets,
     build_onsets,
     check_picks,
-    only,
     unexplained,
     with_noise_rates,
     without,
 )
 from lithoscope.association._refine import explain, no_events, refine, with_new
-from lithoscope.association._search import search
 from lithoscope.association.settings import AssociationSettings
 from lithoscope.schema import ASSIGNMENTS, CANDIDATES, STATIONS, event_id
 from lithoscope.traveltimes import VelocityModel
 
 _DAY_S = 86400.0
 _N_STARTS = 3
-_TURNS = 3
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,7 @@ def associate(
         onsets = without(onsets, explained)
     net, grid, rules = _prepare(sites, model, settings)
     spans = time_spans(net, grid, float(np.median(model.vs_km_s)))
-    found = _find(onsets, net, grid, rules, spans, settings, span_s)
+    found = _find(onsets, net, grid, rules, spans, settings, span_s or (-math.inf, math.inf))
     return _tables(onsets, sites, found)
 
 
@@ -166,31 +163,31 @@ def _find(
     rules: Rules,
     spans: FloatArray,
     settings: AssociationSettings,
-    span_s: tuple[float, float] | None = None,
+    span_s: tuple[float, float],
 ) -> _Found:
     """Search and refine in turns; from the second on noise is what the first left over.
 
-    The last turn looks where picks have become free, as those of an event that fell.
+    The second turn looks for events mixed in one, the third where picks are left, the last where
+    they have become free, as those of an event that fell.
     """
-    everything = np.ones(onsets.picks.time.size, dtype=np.bool_)
-    free, fresh = everything, everything
-    events = no_events(2 * net.east.size)
-    root_s = 2.0 ** math.ceil(math.log2(2 * spans[0]))
-    for turn in range(_TURNS):
-        roots = root_starts(onsets.picks.time[fresh], net, root_s)
-        if span_s is not None:
-            roots = roots[(roots + root_s > span_s[0]) & (roots <= span_s[1])]
-        left = only(onsets.picks, free)
-        all_left = np.ones(left.time.size, dtype=np.bool_)
-        origins, ranges = search(net, grid, rules, left, all_left, roots, root_s, spans)
-        events, owner = refine(net, grid, rules, onsets.picks, with_new(events, origins, ranges))
-        before, free = free, unexplained(onsets.picks.twin, owner)
-        fresh = free & ~before
-        if turn == 0:
-            fresh = free
-        if turn < _TURNS - 1:
-            onsets = with_noise_rates(onsets, free, settings.rate_window_s)
-            events.given[:] = -2
+    picks = onsets.picks
+    free = np.ones(picks.time.size, dtype=np.bool_)
+    new = look(net, grid, rules, picks, free, free, span_s, spans)
+    events = with_new(no_events(2 * net.east.size), *new)
+    events, owner = refine(net, grid, rules, picks, events)
+    for mixed in (True, False):
+        free = unexplained(picks.twin, owner)
+        onsets = with_noise_rates(onsets, free, settings.rate_window_s)
+        picks = onsets.picks
+        events.given[:] = -2
+        if mixed:
+            new = unmix(net, grid, rules, picks, events, owner, free, spans)
+        else:
+            new = look(net, grid, rules, picks, free, free, span_s, spans)
+        events, owner = refine(net, grid, rules, picks, with_new(events, *new))
+    freed = unexplained(picks.twin, owner)
+    new = look(net, grid, rules, picks, freed & ~free, freed, span_s, spans)
+    events, _ = refine(net, grid, rules, picks, with_new(events, *new))
     residuals, certainty = explain(net, onsets.picks, events.origins, events.ranges, events.chosen)
     return _Found(events.origins, events.chosen, residuals, certainty)
 
