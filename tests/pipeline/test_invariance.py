@@ -21,7 +21,8 @@ from lithoscope.catalog import Catalog
 from lithoscope.pipeline import open_run
 from lithoscope.pipeline.pickers import PickingSettings, make_picker
 
-pytestmark = [pytest.mark.data, pytest.mark.no_cover]
+# Minutes of work, on a busy machine many.
+pytestmark = [pytest.mark.data, pytest.mark.no_cover, pytest.mark.timeout(1800)]
 
 
 def assert_same(a: Catalog, b: Catalog, *, after: pd.Timestamp | None = None) -> None:

@@ -19,7 +19,8 @@ from lithoscope.pipeline import load_settings, open_run
 from lithoscope.schema import ASSIGNMENTS, PICKS
 from lithoscope.traveltimes import builtin_model
 
-pytestmark = [pytest.mark.data, pytest.mark.no_cover]
+# Minutes of work, on a busy machine many.
+pytestmark = [pytest.mark.data, pytest.mark.no_cover, pytest.mark.timeout(1800)]
 
 
 def memory_gb(leader: int) -> float:
