@@ -304,6 +304,8 @@ class Desk:
         return True
 
     def _is_due(self, event: LiveEvent, *, everything: bool) -> bool:
+        if event.packed and event.measured and not everything:
+            return False
         if event.events.empty or event.missed or needs_location(event):
             return False
         if everything:
@@ -402,6 +404,9 @@ class Desk:
         self.events.prune(before)
         late = self.clock_ns - round(self.live.lateness_s * NS_PER_S)
         self.spool.compact(late)
+        for event in self.events.all():
+            if event.origin_ns < late and event.event_id not in self._todo:
+                event.pack()
 
     def store_tables(self) -> None:
         """Write what became final, and problems; take off picks that later data moved."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -14,6 +14,7 @@ from lithoscope.location import Prior, StationTerms, locate
 from lithoscope.magnitude import estimate_station_corrections
 from lithoscope.magnitude.network import network_columns
 from lithoscope.magnitude.settings import MagnitudeSettings
+from lithoscope.pipeline.live.packing import Packed
 from lithoscope.pipeline.live.rolling import Solution
 from lithoscope.pipeline.live.tracker import arrivals_of, free_id, match
 from lithoscope.pipeline.settings import RunSettings
@@ -34,12 +35,14 @@ _MAGNITUDE = [
 
 
 @dataclass
-class LiveEvent:
+class LiveEvent(Packed):
     """One event.
 
     ``raw`` are its station magnitudes without corrections estimated from the catalogue;
     ``located`` and ``measured`` say what location and magnitudes were made from.
     """
+
+    tables: ClassVar[tuple[str, ...]] = ("picks", "events", "arrivals", "raw", "shown")
 
     event_id: str
     solution: Solution
@@ -70,12 +73,19 @@ class LiveEvent:
     def put(self, events: pd.DataFrame, arrivals: pd.DataFrame) -> None:
         """Take a location.
 
-        What is asked for often is kept beside the tables: pandas remembers every column that was
-        ever taken out of a table as long as the table lives, and events live for a day.
+        What is asked for often is kept beside the tables, which are packed some time.
         """
         self.events, self.arrivals = events, arrivals
         self.time_ns = int(events["time"].iloc[0].value) if len(events) else None
         self.arrival_ids = frozenset(arrivals["pick_id"])
+
+    def pack(self) -> None:
+        """Put the tables away; what was located from the picks is remembered."""
+        if not self.packed:
+            _located_key(self)
+            self.digested = None
+            super().pack()
+        self.solution.pack()
 
     @property
     def last_arrival_ns(self) -> int:
@@ -115,10 +125,14 @@ class LiveEvents:
     def magnitudes(self) -> pd.DataFrame:
         """Return the station magnitudes of all events, without corrections."""
         measured = {e.event_id: e.measured for e in self.all() if e.measured}
-        if measured != self._magnitudes[0]:
-            table = stack((e.raw for e in self.all()), STATION_MAGNITUDES)
+        before, table = self._magnitudes
+        if measured != before:
+            same = [name for name, key in measured.items() if before.get(name) == key]
+            fresh = [self.by_id[name].raw for name in measured if name not in set(same)]
+            table = stack([table[table["event_id"].isin(same)], *fresh], STATION_MAGNITUDES)
+            table = table.sort_values("event_id", kind="stable", ignore_index=True)
             self._magnitudes = measured, table
-        return self._magnitudes[1]
+        return table
 
     def all(self) -> list[LiveEvent]:
         return [e for e in self.by_id.values() if not e.cancelled]
@@ -199,8 +213,8 @@ class LiveEvents:
             e
             for e in self.all()
             if e is not event
-            and len(e.events)
             and abs(e.origin_ns - event.origin_ns) <= seconds * NS_PER_S
+            and len(e.events)
         ]
 
     def measure_key(self, event: LiveEvent) -> str:
@@ -291,7 +305,7 @@ def needs_location(event: LiveEvent) -> bool:
 
 
 def _located_key(event: LiveEvent) -> str:
-    if event.digested is not event.picks:
+    if not event.packed and event.digested is not event.picks:
         event.digested, event.digest = event.picks, _digest(event.picks)
     return f"{event.solution.name}:{event.digest}"
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from lithoscope.association import Association, AssociationSettings, associate
 from lithoscope.constants import NS_PER_S
+from lithoscope.pipeline.live.packing import Packed
 from lithoscope.schema import ASSIGNMENTS
 
 # A quick look counts noise within this time of a pick (s).
@@ -26,9 +28,10 @@ _PAUSE_S = 5.0
 
 
 @dataclass
-class Solution:
+class Solution(Packed):
     """One event as the association sees it."""
 
+    tables: ClassVar[tuple[str, ...]] = ("assignments",)
     name: str  # id by the rule of the schema, from its first pick
     origin_s: float
     assignments: pd.DataFrame
