@@ -22,6 +22,7 @@ from lithoscope.pipeline.live.events import LiveEvent, restored
 from lithoscope.pipeline.live.health import (
     Meter,
     Problems,
+    give_back_memory,
     memory_mb,
     open_files,
 )
@@ -425,6 +426,7 @@ class Watch:
         )
 
     def _status(self) -> None:
+        give_back_memory()
         health = self.health()
         self.store.put_state("health", health)
         self.store.put_state("stations", self._station_states())
