@@ -16,6 +16,8 @@ from lithoscope.schema import pick_id as id_of_pick
 
 Action = Literal["accept", "reject", "retype", "comment", "add_pick", "move_pick", "remove_pick"]
 ACTIONS: tuple[str, ...] = get_args(Action)
+# These make a new solution; the others judge the one that there is.
+_WORK = ("retype", "add_pick", "move_pick", "remove_pick")
 MAX_COMMENT = 5000
 _MAX_USER = 100
 # A pick of the same wave; what lies further off is another arrival, or a slip of the hand.
@@ -54,9 +56,8 @@ def review(
     ``reject`` takes it out of catalogues and answers, ``retype`` sets its type, ``add_pick``,
     ``move_pick`` and ``remove_pick`` locate it anew at once with the settings, velocity model,
     prior and station terms of the store, and move its magnitudes along; these four make it
-    ``reviewed``. All but
-    ``comment`` make the solution manual: what is found automatically later is kept beside it but
-    does not take its place.
+    ``reviewed``. All but ``comment`` make the solution manual: what is found automatically later is
+    kept beside it but does not take its place.
 
     Parameters
     ----------
@@ -82,23 +83,14 @@ def review(
     StorageError
         If the store cannot be written.
     """
-    if action not in ACTIONS:
-        raise DataError(f"action '{action}' is unknown; use {', '.join(ACTIONS)}")
-    user, comment = _text("user", user, _MAX_USER), _text("comment", comment, MAX_COMMENT)
-    if not user:
-        raise DataError("user is empty; say who reviews")
-    if action == "comment" and not comment:
-        raise DataError("comment is empty; write one")
+    user, comment = _checked(action, user, comment)
     found = store.event(event_id)
     state = _state(store, event_id)
-    seen = state["version"] if version is None else version
-    if (
-        action in ("retype", "add_pick", "move_pick", "remove_pick")
-        and state["status"] == "rejected"
-    ):
+    if action in _WORK and state["status"] == "rejected":
         raise DataError(f"event '{event_id}' is rejected; accept it before you work on it")
+    seen = state["version"] if version is None else version
     common: dict[str, Any] = {"action": action, "comment": comment, "based_on": seen}
-    if action in ("accept", "reject", "comment"):
+    if action not in _WORK:
         status = _new_status(action, state["status"])
         mode = state["mode"] if action == "comment" else "manual"
         return store.put_review(
@@ -122,6 +114,18 @@ def review(
     return store.put_review(
         event_id, judged, before=before, after=after, solution=solution, **common
     )
+
+
+def _checked(action: str, user: str, comment: str) -> tuple[str, str]:
+    """Return who decides and the comment, if the action is known and has what it needs."""
+    if action not in ACTIONS:
+        raise DataError(f"action '{action}' is unknown; use {', '.join(ACTIONS)}")
+    user, comment = _text("user", user, _MAX_USER), _text("comment", comment, MAX_COMMENT)
+    if not user:
+        raise DataError("user is empty; say who reviews")
+    if action == "comment" and not comment:
+        raise DataError("comment is empty; write one")
+    return user, comment
 
 
 def _state(store: Store, event_id: str) -> dict[str, Any]:
