@@ -27,6 +27,15 @@ def storage_error(action: str, path: object, error: OSError) -> StorageError:
     return StorageError(f"cannot {action} {path}: {remedy}")
 
 
+def sync_path(path: Path) -> None:
+    """Wait until what was written to a file, or a folder's names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files that killed writers of `replacing` left below a folder.
 

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from lithoscope.errors import StorageError
-from lithoscope.files import replacing, storage_error
+from lithoscope.files import replacing, storage_error, sync_path
 
 MARKER = "lithoscope-run.json"
 _TOKEN = ".token"
@@ -92,7 +92,7 @@ class UnitFolder:
                 except OSError:
                     if not target.exists():  # another writer was first
                         raise
-                _sync_folder(target.parent)
+                sync_path(target.parent)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
 
@@ -204,11 +204,3 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise storage_error("write or read", path, error) from None
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -20,7 +20,7 @@ import pandas as pd
 
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import DataError
-from lithoscope.files import replacing, storage_error
+from lithoscope.files import replacing, storage_error, sync_path
 from lithoscope.schema import PROBLEMS
 from lithoscope.waveforms import Archive, index_archive
 from lithoscope.waveforms.record import nearest_sample, offset_ns
@@ -233,9 +233,9 @@ class Spool:
         try:
             for path in paths:
                 with suppress(FileNotFoundError):
-                    _fsync(path)
+                    sync_path(path)
             for folder in {path.parent for path in paths}:
-                _fsync(folder)
+                sync_path(folder)
         except OSError as error:
             self._dirty |= paths
             raise storage_error("write", self.folder, error) from None
@@ -382,14 +382,6 @@ def _find_origin(channel: Channel, number: int | None) -> tuple[int, float] | No
     if run is None or end_ns is None or number is None:
         return run
     return run if _joins(run, end_ns, channel.segments[number].pieces[0]) else None
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _row(channel: Channel, path: str, piece: Piece) -> dict[str, Any]:
