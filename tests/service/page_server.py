@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import numpy as np
 
 import lithoscope.service.coastlines as coast
+from lithoscope.service.solutions import COMPACT
 
 STATIC = Path(coast.__file__).with_name("static")
 TYPES = {
@@ -24,19 +25,6 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-COLUMNS = [
-    "event_id",
-    "time_ms",
-    "longitude",
-    "latitude",
-    "depth_km",
-    "magnitude",
-    "magnitude_type",
-    "event_type",
-    "evaluation_status",
-    "evaluation_mode",
-    "version",
-]
 START_MS = 1_562_259_600_000
 TOKEN = "a-token-of-the-tests"
 HOSTILE = '<img src=x onerror="window.hurt=1">'
@@ -95,13 +83,13 @@ class Catalogue:
     def compact(self, query: dict[str, str]) -> dict[str, Any]:
         wanted = query.get("eventid")
         rows = [self.rows[wanted]] if wanted in self.rows else []
-        return {"columns": COLUMNS, "rows": rows if wanted else list(self.rows.values())}
+        return {"columns": COMPACT, "rows": rows if wanted else list(self.rows.values())}
 
     def event(self, event_id: str) -> dict[str, Any] | None:
         row = self.rows.get(event_id)
         if row is None:
             return None
-        values = dict(zip(COLUMNS, row, strict=True))
+        values = dict(zip(COMPACT, row, strict=True))
         origin = values.pop("time_ms")
         event = values | {
             "time": text_of(origin),
@@ -130,7 +118,7 @@ class Catalogue:
             "made_at": text_of(origin + 9000),
             "author": HOSTILE,
         }
-        version = {key: event.get(key) for key in (*COLUMNS[2:6], "evaluation_mode", "author")}
+        version = {key: event.get(key) for key in (*COMPACT[2:6], "evaluation_mode", "author")}
         versions = [
             version | {"version": n + 1, "made_at": text_of(origin + 5000 * n), "action": "update"}
             for n in range(int(event["version"]))
