@@ -145,6 +145,7 @@ def test_a_stopped_watch_goes_on(case, packets, batch, tmp_path: Path) -> None:
     live, _ = watched(packets, case, tmp_path / "w", configuration)
     assert_same_catalogue(live, batch)
     assert seen <= set(live.events["event_id"])  # ids stay
+    assert_same_stations(tmp_path / "w" / "catalogue.sqlite", batch)
 
 
 def test_failures_are_reported_and_tried_again(
@@ -200,9 +201,17 @@ def test_several_servers_and_another_store(kind, case, batch, tmp_path: Path) ->
         result = watch(sources, [case.stations], output, settings(), store=url, until_idle_s=3.0)
         with Store(url) as store:
             live = store.read()
+        assert_same_stations(url, batch)
     assert [s["n_packets"] > 0 for s in result.health["sources"]] == [True, True]
     assert not (output / "catalogue.sqlite").exists()
     assert_same_catalogue(live, batch)
+
+
+def assert_same_stations(url: str | Path, batch: Catalog) -> None:
+    """Hold the stations in a store to those of a run, each once though they came one by one."""
+    with Store(url) as store:
+        found = store.table("stations").sort_values("station", ignore_index=True)
+    pd.testing.assert_frame_equal(found, batch.stations)
 
 
 @contextmanager

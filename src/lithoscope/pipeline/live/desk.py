@@ -88,6 +88,7 @@ class Desk:
         # Ids of picks in the store that were not final when they were written, by station.
         self.provisional: dict[str, set[str]] = {}
         self.pruned = False
+        self._stored_sites = network.sites
 
     # Picking
 
@@ -407,6 +408,13 @@ class Desk:
         for event in self.events.all():
             if event.origin_ns < late and event.event_id not in self._todo:
                 event.pack()
+
+    def store_stations(self) -> None:
+        """Write the stations, if they changed since they were written."""
+        sites = self.network.sites
+        if sites is not self._stored_sites:
+            self.store.add("stations", sites)
+            self._stored_sites = sites
 
     def store_tables(self) -> None:
         """Write what became final, and problems; take off picks that later data moved."""

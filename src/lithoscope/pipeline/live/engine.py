@@ -360,6 +360,7 @@ class Watch:
             self.desk.board.newest.forget_directions()
             self.problems.add(found, self.clock.now_ns)
             self.log.problems(found)
+        self.desk.store_stations()
 
     # Telling and keeping
 
