@@ -189,6 +189,7 @@ class Notes:
 
     def __init__(self, path: Path, step_s: float) -> None:
         self.path, self.step_ns = path, round(step_s * NS_PER_S)
+        path.unlink(missing_ok=True)
         self.rows: list[dict[str, Any]] = []
         self._next_ns = 0
 
@@ -212,7 +213,8 @@ class Notes:
                 "cpu_s": round(time.process_time(), 1),
             }
         )
-        pd.DataFrame(self.rows).to_csv(self.path, index=False)
+        last = pd.DataFrame(self.rows[-1:])
+        last.to_csv(self.path, mode="a", header=len(self.rows) == 1, index=False)
 
 
 def report(notes: Notes, stream: Stream, found: pd.DataFrame) -> None:

@@ -214,13 +214,16 @@ class Desk:
         """Locate and publish changed events: those never published at once, others in their turn.
 
         While data wait, an event is updated after 4, then 8, then 16 s of data, and so on, and
-        updates take a part of the time only.
+        updates take a part of the time only, newest first. The oldest one that data cannot change
+        any more has its turn always: it must not wait for as long as data do.
         """
         order = sorted(self._todo.values(), key=lambda e: (bool(e.published), -e.origin_ns))
+        late_ns = self.clock_ns - round(self.live.lateness_s * NS_PER_S)
         for event in order:
             started = time.monotonic()
             rests = started < self._updates_at or self.clock_ns < event.quiet_until_ns
-            if hurry and event.published and rests:
+            overdue = event is order[-1] and event.origin_ns < late_ns
+            if hurry and event.published and rests and not overdue:
                 continue
             if needs_location(event):
                 with self.meter.time("locate"):
@@ -403,6 +406,8 @@ class Desk:
         self.pruned = bool(self.spool.prune(before)) or self.pruned
         self.board.prune(before)
         self.events.prune(before)
+        for name in self._todo.keys() - self.events.by_id.keys():
+            del self._todo[name]
         late = self.clock_ns - round(self.live.lateness_s * NS_PER_S)
         self.spool.compact(late)
         for event in self.events.all():

@@ -57,6 +57,8 @@ FAILURES = (
 )
 _MOST_PACKETS = 20_000
 _SAVE_S = 20.0
+# Data time between two times that what is old is put away: a watch that catches up has it often.
+_PRUNE_NS = 300 * NS_PER_S
 _RETRY_S = 5.0
 
 
@@ -161,6 +163,7 @@ class Watch:
         self._on_status = on_status
         self._times = dict.fromkeys(("sync", "save", "status", "slow"), time.monotonic())
         self._retry: dict[str, float] = {}
+        self._pruned_ns = 0
         self._syncer = ThreadPoolExecutor(1, "sync")
         self._syncing: Future[None] | None = None
         picker = make_picker(settings.picking)
@@ -323,6 +326,9 @@ class Watch:
         if self._since("sync") >= self.live.sync_s:
             self._attempt("sync", self._sync)
             self._mark("sync")
+        if self.clock.now_ns - self._pruned_ns >= _PRUNE_NS:
+            self._attempt("prune", self.desk.prune)
+            self._pruned_ns = self.clock.now_ns
         if self._since("save") >= _SAVE_S:
             self._attempt("save", self._save)
             self._mark("save")
@@ -408,7 +414,6 @@ class Watch:
 
     def _save(self) -> None:
         desk = self.desk
-        desk.prune()
         desk.store_tables()
         boards = desk.board.stations
         live = desk.events.all()

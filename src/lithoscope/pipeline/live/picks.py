@@ -243,12 +243,13 @@ class PickBoard:
             mine.final_ns = max(mine.final_ns, mine.read_ns + 1)
 
     def prune(self, before_ns: int) -> None:
-        """Forget what lies before a time."""
+        """Forget what lies before a time and has been given out as final."""
         for mine in self.stations.values():
-            if len(mine.old) and int(mine.old["time"].iloc[0].value) < before_ns:
-                mine.old = _from(mine.old, "time", before_ns)
+            limit_ns = min(before_ns, mine.stored_ns)
+            if len(mine.old) and int(mine.old["time"].iloc[0].value) < limit_ns:
+                mine.old = _from(mine.old, "time", limit_ns)
                 self._old = None
-            mine.detections = _from(mine.detections, "starttime", before_ns)
+            mine.detections = _from(mine.detections, "starttime", limit_ns)
 
 
 def _times(table: pd.DataFrame, column: str = "time") -> NDArray[np.int64]:

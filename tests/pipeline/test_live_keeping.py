@@ -1,0 +1,87 @@
+"""What a watch keeps, and for how long: its memory must not grow with the data."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lithoscope.constants import NS_PER_S
+from lithoscope.pipeline.live import desk
+from lithoscope.pipeline.live.desk import Desk
+from lithoscope.pipeline.live.events import LiveEvent
+from lithoscope.pipeline.live.picks import PickBoard, StationPicks
+from lithoscope.pipeline.live.rolling import Solution
+from lithoscope.pipeline.live.settings import LiveSettings
+from lithoscope.pipeline.live.spool import _key
+from lithoscope.pipeline.settings import RunSettings
+from lithoscope.schema import ASSIGNMENTS, DETECTIONS, PICKS
+from lithoscope.waveforms.seedlink import decode, encode_records
+
+START_NS = 1_700_000_000 * NS_PER_S
+MINUTE_NS = 60 * NS_PER_S
+
+
+class _Picker:
+    context_s = 10.0
+
+
+def board_of(mine: StationPicks) -> PickBoard:
+    board = PickBoard(_Picker(), RunSettings().waveforms)  # type: ignore[arg-type]
+    board.stations["XX.A..HH"] = mine
+    return board
+
+
+def test_no_event_waits_as_long_as_data_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Updates rest while data wait; those that nothing can change any more are done even so."""
+    nothing: Any = None
+    settings = LiveSettings()
+    some = Desk(
+        **dict.fromkeys(("spool", "board", "store", "bench"), nothing),
+        **dict.fromkeys(("problems", "meter", "tell", "now_ns"), nothing),
+        network=SimpleNamespace(sites=nothing),
+        live=settings,
+    )
+    published: list[str] = []
+    monkeypatch.setattr(desk, "needs_location", lambda event: False)
+    monkeypatch.setattr(Desk, "publish", lambda self, event: published.append(event.event_id))
+    for minute in range(60):
+        some.clock_ns = START_NS + minute * MINUTE_NS
+        solution = Solution("s", some.clock_ns / NS_PER_S, ASSIGNMENTS.empty(), frozenset())
+        event = LiveEvent(f"e{minute}", solution, PICKS.empty(), pd.DataFrame({"event_id": ["e"]}))
+        event.published, event.quiet_until_ns = "before", sys.maxsize
+        some.events.by_id[event.event_id] = some._todo[event.event_id] = event
+        some.locate(hurry=True)
+    kept = round(settings.lateness_s / 60) + 1
+    assert published == [f"e{minute}" for minute in range(60 - kept)]
+    assert list(some._todo) == [f"e{minute}" for minute in range(60 - kept, 60)]
+
+
+def test_what_is_not_stored_yet_is_kept() -> None:
+    times = pd.to_datetime([START_NS + k * MINUTE_NS for k in range(4)], utc=True)
+    picks = PICKS.table({"pick_id": list("abcd"), "station": "XX.A..HH", "phase": "P",
+                         "time": times, "time_sigma_s": 0.1})  # fmt: skip
+    spans = DETECTIONS.table({"station": "XX.A..HH", "starttime": times, "endtime": times,
+                              "probability": 0.9})  # fmt: skip
+    stored_ns, final_ns = START_NS + 2 * MINUTE_NS, START_NS + 4 * MINUTE_NS
+    mine = StationPicks(final_ns, old=picks, detections=spans, stored_ns=stored_ns)
+    board = board_of(mine)
+    board.prune(START_NS + 3 * MINUTE_NS)
+    assert list(mine.old["pick_id"]) == ["c", "d"]
+    assert [len(table) for table in board.newly_final()] == [2, 2]
+    board.prune(START_NS + 3 * MINUTE_NS)
+    assert list(mine.old["pick_id"]) == ["d"]
+
+
+def test_records_are_known_by_little_and_in_the_order_of_time() -> None:
+    samples = np.arange(1200, dtype=np.int32)
+    cuts = encode_records(("XX", "A", "", "HHZ"), START_NS, 100.0, samples, max_samples=100)
+    packets = [decode(cut.raw) for cut in cuts]
+    keys = [_key(p) for p in packets]
+    assert keys == sorted(keys)
+    assert len(set(keys)) == len(packets) == 12
+    assert max(map(sys.getsizeof, keys)) < 64
