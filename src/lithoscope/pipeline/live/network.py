@@ -104,6 +104,6 @@ def _terms(choice: str) -> StationTerms | None:
     if choice == "estimate":
         raise ConfigError(
             "location.station_terms = 'estimate' needs all events of a finished run; for a watch "
-            "give the station_terms.csv of such a run, or 'none'"
+            "add --set location.station_terms=RUN/station_terms.csv of such a run, or =none"
         )
     return read_station_terms(Path(choice))
