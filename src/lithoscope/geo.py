@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,10 +35,9 @@ class LocalProjection:
             round(float(np.degrees(np.arctan2(z, np.hypot(x, y)))), 2),
         )
 
-    @cached_property
+    @property
     def _transformer(self) -> Transformer:
-        plane = f"+proj=aeqd +lon_0={self.longitude} +lat_0={self.latitude} +units=km +ellps=WGS84"
-        return Transformer.from_crs("EPSG:4326", plane, always_xy=True)
+        return _transformer(self.longitude, self.latitude)
 
     def forward(
         self, longitude: ArrayLike, latitude: ArrayLike
@@ -57,6 +56,12 @@ class LocalProjection:
             np.asarray(easting_km, float), np.asarray(northing_km, float), direction="INVERSE"
         )
         return np.asarray(lon), np.asarray(lat)
+
+
+@lru_cache(maxsize=256)  # making one takes tens of milliseconds
+def _transformer(longitude: float, latitude: float) -> Transformer:
+    plane = f"+proj=aeqd +lon_0={longitude} +lat_0={latitude} +units=km +ellps=WGS84"
+    return Transformer.from_crs("EPSG:4326", plane, always_xy=True)
 
 
 def distance_azimuth(

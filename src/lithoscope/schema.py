@@ -77,9 +77,7 @@ class Schema:
                 f"table '{self.name}' lacks column(s) {', '.join(missing)}; "
                 f"it has {', '.join(map(str, frame.columns)) or 'none'}"
             )
-        if list(frame.columns) == self.names and all(
-            _fits(frame[column.name], column) for column in self.columns
-        ):
+        if _fits(frame, self):
             return frame.reset_index(drop=True)  # a lazy copy: most tables have been here before
         out = {}
         for column in self.columns:
@@ -95,10 +93,19 @@ def _empty(schema: Schema) -> pd.DataFrame:
     return pd.DataFrame({c.name: pd.Series([], dtype=_DTYPES[c.kind]) for c in schema.columns})
 
 
-def _fits(values: pd.Series, column: Column) -> bool:
-    """Return whether a column has its type already, and needs nothing filled in."""
-    right = values.dtype == _PANDAS_DTYPES[column.kind]
-    return bool(right) and not (column.kind == "text" and values.hasnans)
+@lru_cache(maxsize=64)
+def _layout(schema: Schema) -> tuple[list[str], list[Any], list[str]]:
+    """Return names and types of all columns, and the names of those of text."""
+    types = [_PANDAS_DTYPES[column.kind] for column in schema.columns]
+    return schema.names, types, [c.name for c in schema.columns if c.kind == "text"]
+
+
+def _fits(frame: pd.DataFrame, schema: Schema) -> bool:
+    """Return whether all columns are there in order, have their types and need no filling in."""
+    names, types, texts = _layout(schema)
+    if list(frame.columns) != names or frame.dtypes.tolist() != types:
+        return False
+    return not any(frame[name].array.isna().any() for name in texts)
 
 
 def _filled(n: int, column: Column, index: pd.Index) -> pd.Series:

@@ -300,6 +300,23 @@ def test_a_different_cut_of_time_gives_the_same_events() -> None:
     pd.testing.assert_frame_equal(a, b)
 
 
+def test_a_part_of_the_time_has_the_events_that_all_of_it_has_there(hour: Simulation) -> None:
+    whole = associate(hour.picks, hour.stations, hour.model)
+    times = whole.candidates["time"].astype("int64").to_numpy() / 1e9
+    gaps = np.diff(times)
+    cuts = times[:-1][gaps > 20.0] + 10.0
+    begin, end = cuts[len(cuts) // 3], cuts[2 * len(cuts) // 3]
+    inside = set(whole.candidates["event_id"][(times > begin) & (times < end)])
+    assert 5 < len(inside) < len(times) - 10
+    others = whole.assignments[~whole.assignments["event_id"].isin(inside)]["pick_id"]
+    part = associate(
+        *(hour.picks, hour.stations, hour.model), span_s=(begin, end), explained=set(others)
+    )
+    assert set(part.candidates["event_id"]) == inside
+    mine = whole.assignments[whole.assignments["event_id"].isin(inside)]
+    assert set(part.assignments["pick_id"]) == set(mine["pick_id"])
+
+
 def test_no_picks_make_no_events(hour: Simulation) -> None:
     result = associate(hour.picks.iloc[:0], hour.stations, LAYERED)
     assert result.candidates.empty

@@ -141,6 +141,21 @@ def test_where_the_data_begin_and_end_changes_nothing_beyond_the_context(
         assert difference.abs().max() <= 1_000_000
 
 
+@pytest.mark.parametrize("since_s", [30.0, 171.3, 338.0])
+def test_onsets_from_a_time_on_are_the_last_of_all(picker, data, since_s):
+    record = make_record(data)
+    since_ns = START_NS + round(since_s * NS_PER_S)
+    parts = picker.onsets(record), picker.onsets(record, since_ns=since_ns)
+    n = 0
+    for whole, late in zip(*parts, strict=True):
+        wanted, found = (some.take(some.time_s >= since_s) for some in (whole, late))
+        n += len(wanted.time_s)
+        np.testing.assert_allclose(found.time_s, wanted.time_s, atol=1e-3)
+        np.testing.assert_allclose(found.probability, wanted.probability, atol=1e-3)
+        np.testing.assert_allclose(found.sigma_s, wanted.sigma_s, rtol=1e-2)
+    assert n > (20 if since_s < 200 else 0)
+
+
 @pytest.mark.parametrize("factor", [1e-9, 1e-3, 1e9])
 def test_the_unit_of_the_data_does_not_matter(picker, data, result, factor):
     record = make_record(data.astype(np.float64) * factor)

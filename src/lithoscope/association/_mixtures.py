@@ -38,7 +38,7 @@ def look(
     roots = roots[(roots + root_s > span_s[0]) & (roots <= span_s[1])]
     left = only(picks, among)
     free = np.ones(left.time.size, dtype=np.bool_)
-    return search(net, grid, rules, left, free, roots, root_s, spans)
+    return search(net, grid, rules, left, free, roots, root_s, span_s, spans)
 
 
 def unmix(

@@ -249,13 +249,15 @@ def _open(heap, ground, root, now, level, cell, begin, end):  # type: ignore[no-
 
 
 @njit(cache=True)
-def search(net, grid, rules, picks, free, roots, root_s, spans):  # type: ignore[no-untyped-def]
+def search(net, grid, rules, picks, free, roots, root_s, span_s, spans):  # type: ignore[no-untyped-def]
     """Find events among the free picks, best first; their picks cease to be free.
 
     Parameters
     ----------
     roots
         Starts of the spans of origin time to search, each ``root_s`` long.
+    span_s
+        Nothing before or after these origin times is searched.
     spans
         Longest span of origin time of a node at each level; longer ones are halved.
 
@@ -279,7 +281,8 @@ def search(net, grid, rules, picks, free, roots, root_s, spans):  # type: ignore
     heap = [(0.0, 0, 0.0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0)]
     heap.pop()
     for r in range(roots.size):
-        _push(heap, ground, r, n, 0, 0, roots[r], roots[r] + root_s)
+        begin, end = max(roots[r], span_s[0]), min(roots[r] + root_s, span_s[1])
+        _push(heap, ground, r, n, 0, 0, begin, end)
     while len(heap) > 0 and n < max_events:
         old, minus_level, begin, cell, end, first, last, middle, r, then = heapq.heappop(heap)
         level, bound = -minus_level, -old

@@ -173,7 +173,7 @@ class Store(PlainReader):
         if mode == "manual":
             return versions.record(name, "update", _AUTOMATIC, self._clock(), content)
         change = versions.record(name, action, _AUTOMATIC, self._clock())
-        versions.show(tables, change, _AUTOMATIC)
+        versions.show(tables, change, _AUTOMATIC, last)
         return change
 
     def cancel_event(self, event_id: str, reason: str) -> Change | None:

@@ -150,15 +150,17 @@ def to_columns(frame: pd.DataFrame, schema: Schema) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
     for column in schema.columns:
         values = frame[column.name]
-        if column.kind == "time":
-            plain = values.astype("int64").to_numpy().astype(object)
-            plain[values.isna().to_numpy()] = None
-        elif column.kind == "float":
-            plain = values.to_numpy().astype(object)
-            plain[values.isna().to_numpy()] = None
+        name = stored_name(column.name, column.kind)
+        if column.kind in ("time", "float"):
+            kind = "datetime64[ns]" if column.kind == "time" else float
+            array = values.to_numpy(kind)
+            nothing = np.isnan(array)
+            plain = (array.astype(np.int64) if column.kind == "time" else array).tolist()
+            if nothing.any():
+                plain = [None if no else v for v, no in zip(plain, nothing, strict=True)]
+            columns[name] = plain
         else:
-            plain = values.to_numpy(object)
-        columns[stored_name(column.name, column.kind)] = plain.tolist()
+            columns[name] = values.tolist()
     return columns
 
 
@@ -178,6 +180,21 @@ def from_columns(columns: Mapping[str, Sequence[Any]], schema: Schema) -> pd.Dat
         if name in columns:
             out[column.name] = from_stored(columns[name], column.kind)
     return schema.check(pd.DataFrame(out))
+
+
+def plain_columns(columns: Mapping[str, Sequence[Any]], schema: Schema) -> dict[str, list[Any]]:
+    """Return stored columns as `to_columns` gives them of the table that they make.
+
+    Shorter than to make that table, which costs milliseconds.
+    """
+    n = len(next(iter(columns.values()))) if columns else 0
+    filled: dict[str, Any] = {"text": "", "integer": 0, "boolean": False, "float": None}
+    out = {}
+    for column in schema.columns:
+        name = stored_name(column.name, column.kind)
+        empty = filled.get(column.kind)
+        out[name] = [empty if v is None else v for v in columns.get(name, [None] * n)]
+    return out
 
 
 def array_of(values: Sequence[Any], kind: str) -> NDArray[Any]:

@@ -18,6 +18,7 @@ from lithoscope.catalog.store_database import Database
 from lithoscope.catalog.store_tables import (
     SOLUTION,
     from_columns,
+    plain_columns,
     to_columns,
     to_rows,
     transposed,
@@ -65,14 +66,20 @@ class Judged:
 
 def to_document(solution: Mapping[str, Any]) -> str:
     """Return the tables of one solution as JSON; equal solutions give equal text."""
-    parts = {}
-    for name in SOLUTION:
-        frame = solution[name]
-        if name != "events":
-            keys = ["pick_id"] if "pick_id" in frame.columns else ["station", "channel"]
-            frame = frame.sort_values(keys, kind="stable")
-        parts[name] = to_columns(frame, SCHEMAS[name])
-    return json.dumps(parts, allow_nan=False, separators=(",", ":"))
+    return _document({name: to_columns(solution[name], SCHEMAS[name]) for name in SOLUTION})
+
+
+def _document(parts: Mapping[str, dict[str, list[Any]]]) -> str:
+    ordered = {}
+    for name, columns in parts.items():
+        keys = ["pick_id"] if "pick_id" in columns else ["station", "channel"]
+        if name == "events":
+            ordered[name] = columns
+            continue
+        places = list(zip(*(columns[key] for key in keys), strict=True))
+        order = sorted(range(len(places)), key=places.__getitem__)
+        ordered[name] = {column: [v[k] for k in order] for column, v in columns.items()}
+    return json.dumps(ordered, allow_nan=False, separators=(",", ":"))
 
 
 def from_document(text: str) -> dict[str, Any]:
@@ -125,7 +132,26 @@ class Versions:
         found["picks"] = found["picks"].reset_index(drop=True)
         return found
 
+    def shown_document(self, event_id: str) -> str:
+        """Return the solution that ``events`` shows as JSON, as `to_document` makes it."""
+        parts: dict[str, dict[str, list[Any]]] = {}
+        for name in SOLUTION:
+            key, values = "event_id", [event_id]
+            if name == "picks":
+                key, values = "pick_id", list(dict.fromkeys(parts["arrivals"]["pick_id"]))
+            columns = self._columns_where(name, key, values)
+            parts[name] = plain_columns(columns, SCHEMAS[name])
+        ids = parts["picks"]["pick_id"]
+        first = [k for k, name in enumerate(ids) if name not in ids[:k]]
+        parts["picks"] = {n: [v[k] for k in first] for n, v in parts["picks"].items()}
+        return _document(parts)
+
     def _where(self, name: str, column: str, values: Iterable[str]) -> Any:
+        return from_columns(self._columns_where(name, column, values), SCHEMAS[name])
+
+    def _columns_where(
+        self, name: str, column: str, values: Iterable[str]
+    ) -> dict[str, Sequence[Any]]:
         table = self.layout.catalog[name]
         names = self.database.columns(self.connection, name)
         rows: list[Any] = []
@@ -133,7 +159,7 @@ class Versions:
             query = sa.select(table.c.row, *(table.c[n] for n in names))
             rows += self.connection.execute(query.where(table.c[column].in_(some))).all()
         rows.sort(key=lambda row: row[0])
-        return from_columns(transposed(rows, ["row", *names]), SCHEMAS[name])
+        return transposed(rows, ["row", *names])
 
     def document(self, event_id: str, version: int) -> str | None:
         """Return the content of a version that is no longer shown, None for the one that is."""
@@ -165,7 +191,7 @@ class Versions:
             return None
         version, content = found
         if content is None:
-            content = to_document(self.shown([event_id]))
+            content = self.shown_document(event_id)
         return int(version), content
 
     def last_automatic_tables(self, event_id: str) -> dict[str, Any] | None:
@@ -210,9 +236,18 @@ class Versions:
         self.connection.execute(sa.insert(table), [row])
         return change
 
-    def show(self, solution: Mapping[str, Any], change: Change, judged: Judged) -> None:
-        """Make a version the one that the catalogue shows; the one before goes into the log."""
-        self.put_away(change.event_id)
+    def show(
+        self,
+        solution: Mapping[str, Any],
+        change: Change,
+        judged: Judged,
+        before: tuple[int, str] | None = None,
+    ) -> None:
+        """Make a version the one that the catalogue shows; the one before goes into the log.
+
+        ``before`` may be a version and its content, which are not read again if it is the one.
+        """
+        self.put_away(change.event_id, before)
         columns = to_columns(solution["events"], SCHEMAS["events"])
         columns |= state_columns([change], [judged])
         columns |= unit_vectors(columns["longitude"], columns["latitude"])
@@ -220,34 +255,31 @@ class Versions:
         for name in ("arrivals", "station_magnitudes"):
             self.insert(name, to_columns(solution[name], SCHEMAS[name]))
 
-    def put_away(self, event_id: str) -> None:
+    def put_away(self, event_id: str, known: tuple[int, str] | None = None) -> None:
         """Keep what is shown of an event as the content of its version, and take it off."""
         row = self.current(event_id)
         if row is None:
             return
-        versions = self.layout.versions
-        content = to_document(self.shown([event_id]))
-        self.connection.execute(
-            sa.update(versions)
-            .where(versions.c.event_id == event_id, versions.c.version == row["version"])
-            .values(content=content)
-        )
+        shown = int(row["version"])
+        content = known[1] if known is not None and known[0] == shown else None
+        self._keep(event_id, shown, content or self.shown_document(event_id))
         for name in ("events", "arrivals", "station_magnitudes"):
             table = self.layout.catalog[name]
             self.connection.execute(sa.delete(table).where(table.c.event_id == event_id))
+
+    def _keep(self, event_id: str, version: int, content: str) -> None:
+        """Put the content of a version into the log."""
+        versions = self.layout.versions
+        mine = (versions.c.event_id == event_id) & (versions.c.version == version)
+        self.connection.execute(sa.update(versions).where(mine).values(content=content))
 
     def judge(self, event_id: str, change: Change, judged: Judged) -> None:
         """Give the shown solution of an event a new version and judgement, nothing else."""
         row = self.current(event_id)
         if row is None:
             raise StorageError(f"event '{event_id}' vanished while it was changed")
-        versions, events = self.layout.versions, self.layout.events
-        content = to_document(self.shown([event_id]))
-        self.connection.execute(
-            sa.update(versions)
-            .where(versions.c.event_id == event_id, versions.c.version == row["version"])
-            .values(content=content)
-        )
+        events = self.layout.events
+        self._keep(event_id, int(row["version"]), self.shown_document(event_id))
         values = {name: v[0] for name, v in state_columns([change], [judged]).items()}
         self.connection.execute(
             sa.update(events).where(events.c.event_id == event_id).values(**values)

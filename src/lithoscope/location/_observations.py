@@ -43,20 +43,19 @@ class EventPicks:
 
 @dataclass(frozen=True)
 class Observations:
-    """All events' picks joined with their stations."""
+    """All events' picks joined with their stations, as columns of the same length."""
 
-    table: pd.DataFrame
+    columns: dict[str, NDArray]
     receiver_depths: Array
     problems: list[dict[str, object]]
 
     def events(self) -> Iterator[EventPicks]:
         """Yield the picks of each event, events in order of their ids."""
-        columns = {name: self.table[name].to_numpy() for name in self.table.columns}
-        ids = columns["event_id"]
+        ids = self.columns["event_id"]
         edges = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))[: len(ids)]
         ends = np.append(edges[1:], len(ids))[: len(edges)]
         for first, last in zip(edges, ends, strict=True):
-            part = {name: values[first:last] for name, values in columns.items()}
+            part = {name: values[first:last] for name, values in self.columns.items()}
             yield EventPicks(
                 str(part["event_id"][0]),
                 [str(v) for v in part["pick_id"]],
@@ -80,6 +79,8 @@ def join(
 ) -> Observations:
     """Join assignments, picks and stations.
 
+    In arrays: a watch locates one event at a time, and tables cost more than its few picks.
+
     Raises
     ------
     DataError
@@ -91,31 +92,39 @@ def join(
     assignments = schema.ASSIGNMENTS.check(assignments)
     picks = schema.PICKS.check(picks)
     stations = schema.STATIONS.check(stations)
-    twice = assignments["pick_id"].duplicated()
-    if twice.any():
+    ids = assignments["pick_id"].to_numpy(object)
+    seen: set[str] = set()
+    for name in ids:
+        if name in seen:
+            raise DataError(
+                f"pick {name} is assigned to more than one event; a pick belongs to at most one"
+            )
+        seen.add(name)
+    row_of = {name: k for k, name in reversed(list(enumerate(picks["pick_id"])))}
+    unknown = [name for name in ids if name not in row_of]
+    if unknown:
         raise DataError(
-            f"pick {assignments['pick_id'][twice].iloc[0]} is assigned to more than one event; "
-            "a pick belongs to at most one"
+            f"{len(unknown)} assigned pick(s) are not in the picks table, first {unknown[0]}; "
+            "give the picks that were associated"
         )
-    table = assignments[["event_id", "pick_id"]].merge(
-        picks.drop_duplicates("pick_id"), on="pick_id", how="left", indicator=True
-    )
-    unknown = table["_merge"] != "both"
-    if unknown.any():
-        raise DataError(
-            f"{int(unknown.sum())} assigned pick(s) are not in the picks table, first "
-            f"{table['pick_id'][unknown].iloc[0]}; give the picks that were associated"
-        )
-    _check_picks(table)
-    table["time_ns"] = table["time"].astype("int64")
-    table["sigma"] = table["time_sigma_s"].clip(lower=settings.min_sigma_s)
-    table["outlier"] = _outliers(table["probability"].to_numpy(), settings)
-    table["phase_index"] = (table["phase"] == "S").astype("int64")
-    table, problems = _with_positions(table, stations)
-    table = table.sort_values(["event_id", "station", "phase", "time_ns"], kind="stable")
-    depths, index = np.unique(-table["elevation_m"].to_numpy() / 1000.0, return_inverse=True)
-    table["receiver"] = index
-    return Observations(table.reset_index(drop=True), depths, problems)
+    rows = np.array([row_of[name] for name in ids], dtype=np.int64)
+    known = picks[["station", "phase", "time", "time_sigma_s", "probability"]].iloc[rows]
+    _check_picks(known, ids)
+    columns = {
+        "event_id": assignments["event_id"].to_numpy(str),
+        "pick_id": ids,
+        "station": known["station"].to_numpy(str),
+        "time_ns": known["time"].astype("int64").to_numpy(),
+        "sigma": known["time_sigma_s"].clip(lower=settings.min_sigma_s).to_numpy(),
+        "outlier": _outliers(known["probability"].to_numpy(), settings),
+        "phase_index": (known["phase"] == "S").to_numpy(np.int64),
+    }
+    places, problems = _positions(columns["station"], columns["time_ns"], stations)
+    columns |= places
+    depths, index = np.unique(-columns["elevation_m"] / 1000.0, return_inverse=True)
+    columns["receiver"] = index
+    order = np.lexsort([columns[n] for n in ("time_ns", "phase_index", "station", "event_id")])
+    return Observations({n: v[order] for n, v in columns.items()}, depths, problems)
 
 
 def _outliers(probability: Array, settings: LocationSettings) -> Array:
@@ -125,80 +134,94 @@ def _outliers(probability: Array, settings: LocationSettings) -> Array:
     return np.asarray(sure + (max(unsure, sure) - sure) * (1.0 - known))
 
 
-def _check_picks(table: pd.DataFrame) -> None:
-    wrong = ~table["phase"].isin(["P", "S"])
+def _check_picks(known: pd.DataFrame, ids: NDArray) -> None:
+    """Check the values of picks that have these ids."""
+    phase = known["phase"].to_numpy(object)
+    wrong = (phase != "P") & (phase != "S")
     if wrong.any():
-        row = table[wrong].iloc[0]
-        raise DataError(f"pick {row['pick_id']}: phase '{row['phase']}' must be P or S")
-    if table["time"].isna().any():
-        raise DataError(f"pick {table['pick_id'][table['time'].isna()].iloc[0]} has no time")
-    sigma = table["time_sigma_s"]
-    wrong = ~(sigma > 0) | ~np.isfinite(sigma)
+        k = int(np.argmax(wrong))
+        raise DataError(f"pick {ids[k]}: phase '{phase[k]}' must be P or S")
+    missing = known["time"].isna().to_numpy()
+    if missing.any():
+        raise DataError(f"pick {ids[np.argmax(missing)]} has no time")
+    sigma = known["time_sigma_s"].to_numpy()
+    wrong = ~((sigma > 0) & np.isfinite(sigma))
     if wrong.any():
-        row = table[wrong].iloc[0]
-        raise DataError(
-            f"pick {row['pick_id']}: time_sigma_s = {row['time_sigma_s']} must be positive"
-        )
+        k = int(np.argmax(wrong))
+        raise DataError(f"pick {ids[k]}: time_sigma_s = {sigma[k]} must be positive")
 
 
-def _with_positions(
-    table: pd.DataFrame, stations: pd.DataFrame
-) -> tuple[pd.DataFrame, list[dict[str, object]]]:
-    """Give each pick the coordinates its station had at that time."""
-    wanted = set(table["station"])
-    used = stations[stations["station"].isin(wanted)]
-    known = used.dropna(subset=["longitude", "latitude", "elevation_m"])
-    missing = sorted(wanted - set(known["station"]))
+_PLACE = ("longitude", "latitude", "elevation_m")
+
+
+def _positions(
+    names: NDArray, times_ns: NDArray[np.int64], stations: pd.DataFrame
+) -> tuple[dict[str, Array], list[dict[str, object]]]:
+    """Return the coordinates that the station of each pick had at that time, and problems."""
+    wanted, station_of = np.unique(names, return_inverse=True)
+    rows_of: dict[str, list[int]] = {name: [] for name in wanted}
+    place = stations[list(_PLACE)].to_numpy(float)
+    placed = ~np.isnan(place).any(axis=1)
+    start = stations["starttime"].fillna(pd.Timestamp.min.tz_localize("UTC")).astype("int64")
+    end = stations["endtime"].fillna(pd.Timestamp.max.tz_localize("UTC")).astype("int64")
+    epochs = np.column_stack([start, end])
+    for row, name in enumerate(stations["station"]):
+        if placed[row] and name in rows_of:
+            rows_of[name].append(row)
+    missing = [str(name) for name in wanted if not rows_of[name]]
     if missing:
         raise StationError(
             f"no coordinates for picked station(s) {', '.join(missing[:10])}"
             f"{' ...' if len(missing) > 10 else ''}; add them to the stations table"
         )
-    bad = (known["latitude"].abs() > 90) | (known["longitude"].abs() > 360)
-    bad |= (known["elevation_m"] < -12000) | (known["elevation_m"] > 9000)
-    if bad.any():
-        row = known[bad].iloc[0]
-        raise StationError(
-            f"station {row['station']}: longitude {row['longitude']}, latitude {row['latitude']}, "
-            f"elevation {row['elevation_m']} m are out of range; are they swapped?"
-        )
-    start = known["starttime"].fillna(pd.Timestamp.min.tz_localize("UTC")).astype("int64")
-    end = known["endtime"].fillna(pd.Timestamp.max.tz_localize("UTC")).astype("int64")
-    known = known.assign(start_ns=start, end_ns=end).sort_values(
-        ["station", "start_ns"], kind="stable"
-    )
-    rows = np.empty(len(table), int)
+    _check_places(stations, place, sorted(row for rows in rows_of.values() for row in rows))
+    unbounded = (stations["starttime"].isna() & stations["endtime"].isna()).to_numpy()
+    rows = np.empty(len(names), np.int64)
     problems: list[dict[str, object]] = []
-    groups = {name: part for name, part in known.reset_index(drop=True).groupby("station")}
-    names = table["station"].to_numpy()
-    times = table["time_ns"].to_numpy()
-    for name in sorted(wanted):
-        part = groups[name]
-        mine = np.flatnonzero(names == name)
-        rows[mine] = part.index[0]
-        if len(part) == 1 and part["starttime"].isna().all() and part["endtime"].isna().all():
+    for k, name in enumerate(wanted):
+        mine = np.flatnonzero(station_of == k)
+        some = np.array(sorted(rows_of[name], key=lambda row: epochs[row, 0]))
+        rows[mine] = some[0]
+        if len(some) == 1 and unbounded[some[0]]:
             continue
-        outside = _epochs(part, times[mine], rows, mine)
+        outside = _epochs(some, epochs, times_ns, rows, mine)
         if outside:
             problems.append(
                 {
-                    "what": name,
+                    "what": str(name),
                     "problem": "coordinates outside their validity",
                     "detail": f"{outside} pick(s) at times that no epoch covers",
                     "action": "coordinates of the nearest epoch used",
                 }
             )
-    for column in ("longitude", "latitude", "elevation_m"):
-        table[column] = known[column].to_numpy()[rows]
-    return table, problems
+    return dict(zip(_PLACE, place[rows].T, strict=True)), problems
 
 
-def _epochs(part: pd.DataFrame, times: NDArray, rows: NDArray, mine: NDArray) -> int:
-    """Set ``rows[mine]`` to the epoch that covers or is nearest to each time; count the latter."""
-    start, end = part["start_ns"].to_numpy(), part["end_ns"].to_numpy()
-    before = np.maximum(start[None].astype(float) - times[:, None], 0.0)
-    after = np.maximum(times[:, None] - end[None].astype(float), 0.0)
+def _check_places(stations: pd.DataFrame, place: Array, rows: list[int]) -> None:
+    lon, lat, elevation = place[rows].T
+    bad = (np.abs(lat) > 90) | (np.abs(lon) > 360) | (elevation < -12000) | (elevation > 9000)
+    if bad.any():
+        k = int(np.argmax(bad))
+        raise StationError(
+            f"station {stations['station'].iloc[rows[k]]}: longitude {lon[k]}, latitude {lat[k]}, "
+            f"elevation {elevation[k]} m are out of range; are they swapped?"
+        )
+
+
+def _epochs(
+    some: NDArray[np.int64],
+    epochs: NDArray[np.int64],
+    times_ns: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    mine: NDArray[np.int64],
+) -> int:
+    """Set ``rows[mine]`` to the one of some stations' rows whose epoch covers or is nearest to each
+    time; return for how many none covers it.
+    """
+    moments = times_ns[mine].astype(float)[:, None]
+    before = np.maximum(epochs[some, 0] - moments, 0.0)
+    after = np.maximum(moments - epochs[some, 1], 0.0)
     gap = before + after
     best = gap.argmin(axis=1)
-    rows[mine] = part.index.to_numpy()[best]
-    return int((gap[np.arange(len(times)), best] > 1e9).sum())
+    rows[mine] = some[best]
+    return int((gap[np.arange(len(mine)), best] > 1e9).sum())

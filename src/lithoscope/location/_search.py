@@ -32,6 +32,8 @@ _MIN_RADIUS_KM = 1.0
 # Steps of the coarse times, and how far apart in depth receivers may be that share them.
 _COARSE_STEP_KM = 1.0
 _BAND_KM = 0.25
+_KEPT = 4
+_coarse: dict[tuple[int, int], tuple[TravelTimeTables, NDArray[np.float32]]] = {}
 # Two maxima are separate when the likelihood between them falls this far below the lower one.
 _VALLEY = 2.0
 
@@ -281,11 +283,25 @@ def band_depths(receiver_depths: Array) -> tuple[Array, NDArray[np.int64]]:
 
 
 def coarse_times(tables: TravelTimeTables, band: NDArray[np.int64]) -> CoarseTimes:
-    """Tabulate the coarse times; the tables' receivers from ``len(band)`` on are the bands."""
+    """Tabulate the coarse times; the tables' receivers from ``len(band)`` on are the bands.
+
+    Those of the last few tables are kept, as the tables are.
+    """
+    key = id(tables), len(band)
+    if key not in _coarse:
+        while len(_coarse) >= _KEPT:
+            _coarse.pop(next(iter(_coarse)))
+        # With the tables themselves: no others can have their id as long as they are here.
+        _coarse[key] = tables, _fill_coarse(tables, len(band))
+    top = np.array([tables.min_depth_km, _COARSE_STEP_KM])
+    return CoarseTimes(_coarse[key][1], band, top)
+
+
+def _fill_coarse(tables: TravelTimeTables, n_receivers: int) -> NDArray[np.float32]:
     step = _COARSE_STEP_KM
-    first = np.arange(len(band), len(tables.receiver_depth_km))
+    first = np.arange(n_receivers, len(tables.receiver_depth_km))
     n_depth = int(np.ceil((tables.max_depth_km - tables.min_depth_km) / step)) + 1
     n_distance = int(np.ceil(tables.max_distance_km / step)) + 1
     times = np.empty((2, len(first), max(n_depth, 2), n_distance), np.float32)
     _kernels.fill_coarse(tables.arrays, first, tables.min_depth_km, step, times)
-    return CoarseTimes(times, band, np.array([tables.min_depth_km, step]))
+    return times

@@ -125,6 +125,7 @@ def annotate(
     floors: tuple[float, float],
     chunk: int,
     batch: int,
+    since_ns: int | None = None,
 ) -> Outputs:
     """Return the network's outputs over a record.
 
@@ -140,6 +141,8 @@ def annotate(
         Samples (at the network's rate) worked on at once; rounded up to the stride.
     batch
         Chunks given to the network together.
+    since_ns
+        Only outputs from this time on (ns since 1970) are wanted.
 
     Raises
     ------
@@ -148,11 +151,14 @@ def annotate(
     """
     source = Samples(record, network.rate_hz)
     stride, step = network.stride, network.output_stride
-    out0 = -(-source.first // step)
+    first = source.first
+    if since_ns is not None:
+        first = max(first, min(since_ns * network.rate_hz // NS_PER_S, source.stop))
+    out0 = -(-first // step)
     total = max(-(-source.stop // step) - out0, 0)
     logits = np.empty((3, total), np.float32)
     parts: tuple[list[NDArray], list[NDArray]] = ([], [])
-    begin, end = source.first // stride * stride, -(-source.stop // stride) * stride
+    begin, end = first // stride * stride, -(-source.stop // stride) * stride
     for pieces in _batches(begin, end, _up(chunk, stride), batch):
         values = _forward(source, network, pieces)  # one output more on each side
         j = pieces[0][0] // step - 1 - out0

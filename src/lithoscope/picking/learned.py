@@ -175,26 +175,40 @@ class LearnedPicker(TrainedPicker):
                 out[k, index] = np.interp(at, np.arange(low, high), values)
         return out
 
-    def onsets(self, record: Record) -> tuple[Onsets, Onsets]:
+    def onsets(self, record: Record, *, since_ns: int | None = None) -> tuple[Onsets, Onsets]:
         """Return the onsets of P and S as `pick` does, times in s after the record's start.
 
         With the event output beside each: what calibration needs.
+
+        Parameters
+        ----------
+        record
+            As for `pick`.
+        since_ns
+            Onsets before this time (ns since 1970) may be left out, which saves their work.
 
         Raises
         ------
         DataError
             If a sample is not finite.
         """
-        outputs = self._outputs(record)
+        if since_ns is not None:
+            # An onset depends on others within these distances, and so do those.
+            since_ns -= round((2 * self.settings.apart_s + RIVAL_S) * NS_PER_S)
+        outputs = self._outputs(record, since_ns)
         lead_s = (outputs.origin_ns - record.starttime_ns) / NS_PER_S
         p, s = self._onsets(outputs, record)
         return replace(p, time_s=p.time_s + lead_s), replace(s, time_s=s.time_s + lead_s)
 
-    def _outputs(self, record: Record) -> Outputs:
+    def _outputs(self, record: Record, since_ns: int | None = None) -> Outputs:
         require_finite(record)
-        chunk = round(self.settings.chunk_s * self.sampling_rate_hz)
         return annotate(
-            record, self._network, floors=self._floors, chunk=chunk, batch=self.settings.batch
+            record,
+            self._network,
+            floors=self._floors,
+            chunk=round(self.settings.chunk_s * self.sampling_rate_hz),
+            batch=self.settings.batch,
+            since_ns=since_ns,
         )
 
     def _onsets(self, outputs: Outputs, record: Record) -> tuple[Onsets, Onsets]:

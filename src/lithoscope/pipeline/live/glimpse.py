@@ -46,7 +46,7 @@ def glimpse(picker: Picker, record: Record, start_ns: int) -> Glimpse:
 
 
 def _learned(picker: LearnedPicker, record: Record, start_ns: int) -> Glimpse:
-    found = dict(zip("PS", picker.onsets(record), strict=True))
+    found = dict(zip("PS", picker.onsets(record, since_ns=start_ns), strict=True))
     times = {phase: rounded(record.starttime_ns, some.time_s) for phase, some in found.items()}
     places = [(p, int(i)) for p in "PS" for i in np.flatnonzero(times[p] >= start_ns)]
     keys = [(int(times[p][i]), p, float(found[p].probability[i])) for p, i in places]
