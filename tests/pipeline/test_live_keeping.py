@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,9 +12,10 @@ import pandas as pd
 import pytest
 
 from lithoscope.constants import NS_PER_S
-from lithoscope.pipeline.live import desk
+from lithoscope.pipeline.live import desk, measure
 from lithoscope.pipeline.live.desk import Desk
 from lithoscope.pipeline.live.events import LiveEvent
+from lithoscope.pipeline.live.measure import Bench
 from lithoscope.pipeline.live.picks import PickBoard, StationPicks
 from lithoscope.pipeline.live.rolling import Solution
 from lithoscope.pipeline.live.settings import LiveSettings
@@ -85,3 +87,23 @@ def test_records_are_known_by_little_and_in_the_order_of_time() -> None:
     assert keys == sorted(keys)
     assert len(set(keys)) == len(packets) == 12
     assert max(map(sys.getsizeof, keys)) < 64
+
+
+def test_the_measuring_process_ends_with_a_watch_that_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is one of those that `test_engine` kills the parent of."""
+    made: list[int] = []
+
+    def pool(n: int) -> ThreadPoolExecutor:
+        made.append(n)
+        return ThreadPoolExecutor(n)
+
+    monkeypatch.setattr(measure, "child_processes", pool)
+    monkeypatch.setattr(measure, "measure", lambda job: ("done", job))
+    bench = Bench(apart=True)
+    for key in "ab":
+        bench.begin(key, {key: "key"})  # type: ignore[arg-type]
+        assert bench.end(wait=True) == (("done", key), {key: "key"})
+    bench.close()
+    assert made == [1]

@@ -123,7 +123,7 @@ class LocalEngine:
 
     def apart(self, function: Function, shared: Any, unit: Any) -> Any:
         """Return ``function(shared, unit)``, called in a new process that ends with it."""
-        with _one_thread_each(), _processes(1) as pool:
+        with _one_thread_each(), child_processes(1) as pool:
             try:
                 return pool.submit(function, shared, unit).result()
             except BrokenProcessPool:
@@ -143,7 +143,7 @@ class LocalEngine:
     ) -> Generator[tuple[Any, Any], None, list[tuple[int, Any]]]:
         """Take units from ``left``; return those that were in work when a process was killed."""
         pending: dict[Future[Any], tuple[int, Any]] = {}
-        pool = self._pool = self._pool or _processes(self.workers)
+        pool = self._pool = self._pool or child_processes(self.workers)
         try:
             while left or pending:
                 # Few units in flight keep the results of a large run out of memory.
@@ -165,7 +165,8 @@ class LocalEngine:
         return list(pending.values())
 
 
-def _processes(n: int) -> ProcessPoolExecutor:
+def child_processes(n: int) -> ProcessPoolExecutor:
+    """Return a pool of processes that end with this one, whatever ends it."""
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(n, mp_context=context, initializer=_watch_parent)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +11,7 @@ import pandas as pd
 
 from lithoscope.constants import NS_PER_S
 from lithoscope.magnitude import local_magnitudes
+from lithoscope.pipeline.engine import child_processes
 from lithoscope.pipeline.live.events import LiveEvent, LiveEvents
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.pipeline.settings import RunSettings
@@ -76,8 +76,7 @@ class Bench:
         """Begin a job; ``keys`` say for each event what it is measured from."""
         if self.apart:
             if self._pool is None:
-                context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPoolExecutor(1, mp_context=context)
+                self._pool = child_processes(1)
             future: Future[Result] = self._pool.submit(measure, job)
         else:
             future = Future()

@@ -40,7 +40,7 @@ _MS3 = b"MS\x03"
 _KEY = struct.Struct(">qqI")
 
 
-@dataclass
+@dataclass(slots=True)
 class Piece:
     """Gap-free records of one file."""
 
@@ -54,14 +54,18 @@ class Piece:
         return self.start_ns + offset_ns(self.n_samples - 1, self.rate_hz)
 
 
-@dataclass
+@dataclass(slots=True)
 class Segment:
-    """One file of one channel."""
+    """One file of one channel; a day has thousands of them."""
 
-    path: Path
+    file: str
     pieces: list[Piece] = field(default_factory=list)
     # `_key` of each record, sorted, to find doubles; None once it is old.
     records: list[bytes] | None = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        return Path(self.file)
 
 
 @dataclass
@@ -132,7 +136,7 @@ class Spool:
         segment = channel.segments.get(number)
         if segment is None:
             name = f"{number * self.length_ns // NS_PER_S:012d}.mseed"
-            segment = Segment(self.folder / code / name)
+            segment = Segment(str(self.folder / code / name))
         if segment.records is None:
             content = segment.path.read_bytes()
             segment.records = sorted(_key(decode(raw)) for raw in split_records(content))
@@ -313,7 +317,7 @@ class Spool:
             rows.append(_row(channel, "", Piece(origin[0], origin[1], n, head.start_ns)))
         for number in numbers[first:stop]:
             segment = channel.segments[number]
-            rows += [_row(channel, str(segment.path), p) for p in segment.pieces if p.n_samples > 1]
+            rows += [_row(channel, segment.file, p) for p in segment.pieces if p.n_samples > 1]
         return rows
 
     def _origin(self, channel: Channel, number: int) -> tuple[int, float] | None:
@@ -327,13 +331,13 @@ class Spool:
         """Take up the files of a channel; the newest may end in half a record."""
         channel = self._channel(code)
         for path in paths[:-NEWEST]:
-            segment = Segment(path, records=None)
+            segment = Segment(str(path), records=None)
             self._index(segment)
             self._take(channel, segment)
         for path in paths[-NEWEST:]:
             packets = self._repaired(path)
             if packets:
-                segment = Segment(path, records=sorted(_key(p) for p in packets))
+                segment = Segment(str(path), records=sorted(_key(p) for p in packets))
                 self._take(channel, segment)
                 self._note(channel, segment, packets, in_order=False)
 
