@@ -145,7 +145,7 @@ def test_p_of_one_event_and_s_of_another_at_one_onset_go_to_both() -> None:
     assert owner[met[1, "P"]] != owner[met[0, "S"]]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_coda_of_a_large_event_spawns_none(seed: int) -> None:
     rng = np.random.default_rng(seed)
     stations = make_stations(rng)

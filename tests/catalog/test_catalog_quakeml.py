@@ -172,6 +172,7 @@ def test_other_xml_is_refused_in_one_line(tmp_path, content):
 
 
 @pytest.mark.data
+@pytest.mark.no_cover  # the same lines many times
 def test_swiss_catalogues(real_data):
     """46 distinct events; every arrival has its pick, phase and residual."""
     events, picks = {}, set()
