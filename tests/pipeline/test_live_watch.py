@@ -300,7 +300,7 @@ def test_killed_again_and_again(case, batch, tmp_path: Path) -> None:
         words = command(case, server.url, output, "--start", "earliest", "--json")
         words += ["--set", "live.queue_packets=200", "--set", "live.status_s=0.5"]
         words += ["--set", "live.watchdog_s=10"]
-        for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM):
+        for number in (signal.SIGKILL, signal.SIGTERM):
             process = subprocess.Popen(
                 words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
