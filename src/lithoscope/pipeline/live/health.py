@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
 
 from lithoscope.constants import NS_PER_S
 from lithoscope.schema import PROBLEMS
@@ -28,6 +29,9 @@ _ONSET = 2.0
 _BLOCK_S = 0.5
 # The same problem of the same thing is reported once in this time (s of data).
 _AGAIN_NS = 3600 * NS_PER_S
+# Of mallopt (malloc.h), and what is large.
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
+_LARGE_BYTES = 1 << 18
 
 
 class Meter:
@@ -135,11 +139,24 @@ class Problems:
         return rows
 
 
+def steady_memory() -> None:
+    """Have the C library keep large arrays apart from small things, where it can (glibc).
+
+    By default it learns from the first arrays that are freed to put those of up to 32 MB among the
+    small things, and has such a place for each thread; what stays then holds much that is gone.
+    """
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        library.mallopt(_M_ARENA_MAX, 1)
+
+
 def give_back_memory() -> None:
-    """Let the C library return free memory to the system, where it is one that can (glibc).
+    """Let free memory go back to the system, where the C library can do so (glibc).
 
     Tables of all sizes come and go; without this their holes add up for days.
     """
+    pyarrow.default_memory_pool().release_unused()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

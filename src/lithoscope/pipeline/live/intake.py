@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lithoscope.errors import LithoscopeError
+from lithoscope.pipeline.live.health import steady_memory
 from lithoscope.pipeline.live.sources import PacketSource
 from lithoscope.waveforms.seedlink import Packet
 
@@ -87,6 +88,7 @@ class Intake:
         self._lock = threading.Lock()
 
     def start(self) -> None:
+        steady_memory()  # before there are threads, each with a place of its own for its memory
         self._threads = [self._thread(i) for i in range(len(self.sources))]
         for thread in self._threads:
             thread.start()
