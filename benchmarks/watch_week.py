@@ -191,7 +191,7 @@ class Notes:
         self.path, self.step_ns = path, round(step_s * NS_PER_S)
         path.unlink(missing_ok=True)
         self.rows: list[dict[str, Any]] = []
-        self._next_ns = 0
+        self._next_ns = START_NS
 
     def __call__(self, health: dict[str, Any]) -> None:
         if health["clock_ns"] < self._next_ns:
