@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from lithoscope.constants import NS_PER_S
-from lithoscope.pipeline.live import desk, measure
+from lithoscope.pipeline.live import aside, desk, measure
+from lithoscope.pipeline.live.aside import Aside
 from lithoscope.pipeline.live.desk import Desk
 from lithoscope.pipeline.live.events import LiveEvent
 from lithoscope.pipeline.live.measure import Bench
@@ -43,7 +44,7 @@ def test_no_event_waits_as_long_as_data_do(monkeypatch: pytest.MonkeyPatch) -> N
     nothing: Any = None
     settings = LiveSettings()
     some = Desk(
-        **dict.fromkeys(("spool", "board", "store", "bench"), nothing),
+        **dict.fromkeys(("spool", "board", "store", "aside"), nothing),
         **dict.fromkeys(("problems", "meter", "tell", "now_ns"), nothing),
         network=SimpleNamespace(sites=nothing),
         live=settings,
@@ -99,11 +100,12 @@ def test_the_measuring_process_ends_with_a_watch_that_is_killed(
         made.append(n)
         return ThreadPoolExecutor(n)
 
-    monkeypatch.setattr(measure, "child_processes", pool)
+    monkeypatch.setattr(aside, "child_processes", pool)
     monkeypatch.setattr(measure, "measure", lambda job: ("done", job))
-    bench = Bench(apart=True)
+    beside = Aside(apart=True)
+    bench = Bench(beside)
     for key in "ab":
         bench.begin(key, {key: "key"})  # type: ignore[arg-type]
         assert bench.end(wait=True) == (("done", key), {key: "key"})
-    bench.close()
+    beside.close()
     assert made == [1]

@@ -31,7 +31,7 @@ from lithoscope import cli
 from lithoscope.catalog import Catalog, Store
 from lithoscope.errors import ConfigError, DataError
 from lithoscope.pipeline import run
-from lithoscope.pipeline.live import desk, engine, intake
+from lithoscope.pipeline.live import engine, intake, lookout
 from lithoscope.pipeline.live.engine import watch
 from lithoscope.pipeline.live.sources import FolderSource, MemorySource, SeedLinkSource, open_source
 from lithoscope.pipeline.replay import Replay, ReplaySettings
@@ -166,7 +166,7 @@ def test_failures_are_reported_and_tried_again(
                     Failing.failures += 1
                     raise OSError("the cable was pulled")
 
-    real, calls = desk.associate_span, []
+    real, calls = lookout.associate_span, []
 
     def flaky(*args, **kwargs):
         calls.append(1)
@@ -174,7 +174,7 @@ def test_failures_are_reported_and_tried_again(
             raise FloatingPointError("once")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(desk, "associate_span", flaky)
+    monkeypatch.setattr(lookout, "associate_span", flaky)
     monkeypatch.setattr(engine, "_RETRY_S", 0.0)
     monkeypatch.setattr(intake, "_RETRY_S", (0.01, 0.01))
     result = engine.watch([Failing([])], [case.stations], tmp_path / "w", settings())

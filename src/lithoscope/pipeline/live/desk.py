@@ -9,6 +9,7 @@ from typing import Any
 
 from lithoscope.catalog import Change, Store
 from lithoscope.constants import NS_PER_S
+from lithoscope.pipeline.live.aside import Aside
 from lithoscope.pipeline.live.events import (
     LiveEvent,
     LiveEvents,
@@ -16,21 +17,18 @@ from lithoscope.pipeline.live.events import (
     needs_location,
 )
 from lithoscope.pipeline.live.health import Meter, Problems
+from lithoscope.pipeline.live.lookout import Lookout, Seen
 from lithoscope.pipeline.live.measure import Bench, job_of
 from lithoscope.pipeline.live.network import Network
 from lithoscope.pipeline.live.picks import PickBoard, Repicked
-from lithoscope.pipeline.live.rolling import associate_span, cut
+from lithoscope.pipeline.live.rolling import cut
 from lithoscope.pipeline.live.settings import LiveSettings
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.schema import EVENTS, STATION_MAGNITUDES
 
-# While data wait, a thorough association and an update of a published event are followed by a rest
-# of so many times their length, the association's within these limits (s).
+# While data wait, an update of a published event is followed by a rest of so many times its length.
 _REST = 5.0
-_REST_S = 1.0, 10.0
 _MEASURED_AT_ONCE = 4
-# A quick look is for origins up to this long before now (s of data).
-_QUICK_S = 15.0
 # A station is read as a run reads it after so much new data (s), sooner if there is time.
 _READ_S, _READ_IDLE_S = 240.0, 60.0
 # Beyond the end of the signal window of a magnitude: margins of the response filter.
@@ -42,7 +40,7 @@ class Desk:
 
     Parameters
     ----------
-    spool, network, board, store, bench, problems, meter
+    spool, network, board, store, aside, problems, meter
         What it works with.
     live
         Settings.
@@ -59,7 +57,7 @@ class Desk:
         network: Network,
         board: PickBoard,
         store: Store,
-        bench: Bench,
+        aside: Aside,
         problems: Problems,
         meter: Meter,
         live: LiveSettings,
@@ -70,19 +68,16 @@ class Desk:
         self.network = network
         self.board = board
         self.store = store
-        self.bench = bench
+        self.bench = Bench(aside)
         self.problems = problems
         self.meter = meter
         self.live = live
         self.events = LiveEvents()
         self.settled_s = -math.inf
+        self.lookout = Lookout(network, board, self.events, aside, meter)
         self.clock_ns = 0
-        # From when on picks changed since the last look, and since the last thorough one.
-        self.changed_ns: int | None = None
-        self.owed_ns: int | None = None
         self._tell = tell
         self._now_ns = now_ns
-        self._rest_until = 0.0
         self._updates_at = 0.0
         self._todo: dict[str, LiveEvent] = {}
         # Ids of picks in the store that were not final when they were written, by station.
@@ -150,58 +145,17 @@ class Desk:
     def _changed(self, done: Repicked) -> None:
         self.problems.add(done.problems, self.clock_ns)
         self.events.rename(done.renamed)
-        if done.changed_ns is not None:
-            self.changed_ns = min(self.changed_ns or done.changed_ns, done.changed_ns)
-            self.owed_ns = min(self.owed_ns or done.changed_ns, done.changed_ns)
+        self.lookout.note(done)
 
     # Events
 
     def associate(self, *, hurry: bool) -> None:
-        """Look again at the events that changed picks can belong to.
+        """Look again for the events that changed picks can belong to."""
+        for seen in self.lookout.look(self.clock_ns, hurry=hurry):
+            self._take(seen)
 
-        At once at those with an origin shortly before the change; at the others when there is
-        time.
-        """
-        if not self.network.picked or self.owed_ns is None:
-            return
-        started = time.monotonic()
-        if not hurry or started >= self._rest_until:
-            self._look(self.owed_ns / NS_PER_S - self.network.longest_s, quick=False)
-            self.changed_ns = self.owed_ns = None
-            cost = time.monotonic() - started
-            self.meter.add("associate", cost)
-            rest_s = min(max(_REST * cost, _REST_S[0]), _REST_S[1])
-            self._rest_until = time.monotonic() + rest_s
-        elif self.changed_ns is not None:
-            behind_s = min(self.network.longest_s, _QUICK_S)
-            start_s = max(
-                self.changed_ns / NS_PER_S - behind_s, self.clock_ns / NS_PER_S - _QUICK_S
-            )
-            self._look(start_s, quick=True)
-            self.changed_ns = None
-            self.meter.add("associate quickly", time.monotonic() - started)
-
-    def _look(self, start_s: float, *, quick: bool) -> None:
-        self._span((cut(self.events.solutions(), start_s - 1.0), math.inf), quick=quick)
-
-    def _span(
-        self, span_s: tuple[float, float], *, sure: bool = False, quick: bool = False
-    ) -> None:
-        settings = self.network.settings.association
-        far_s = self.network.longest_s + settings.alive_window_s + 2 * 3600.0
-        since = None if math.isinf(span_s[0]) else round((span_s[0] - far_s) * NS_PER_S)
-        picks = self.board.table(self.network.picked, since)
-        found = associate_span(
-            picks,
-            self.network.sites,
-            self.network.model,
-            settings,
-            self.events.solutions(),
-            span_s,
-            self.network.longest_s,
-            quick=quick,
-        )
-        taken = self.events.take(span_s, found, picks, sure=sure)
+    def _take(self, seen: Seen, *, sure: bool = False) -> None:
+        taken = self.events.take(seen.span_s, seen.found, seen.picks, sure=sure)
         for event in taken.changed:
             self._todo[event.event_id] = event
         for event, into in taken.merged:
@@ -357,11 +311,11 @@ class Desk:
         settings = self.network.settings.association
         behind_s = self.live.lateness_s + settings.rate_window_s + self.network.longest_s
         end = cut(self.events.solutions(), self.clock_ns / NS_PER_S - behind_s)
-        if end - max(self.settled_s, 0.0) < self.live.settle_s:
+        if end - max(self.settled_s, 0.0) < self.live.settle_s or self.lookout.busy:
             return
         with self.meter.time("settle"):
             start = cut(self.events.solutions(), self.settled_s)
-            self._span((start, end), sure=True)
+            self._take(self.lookout.span((start, end)), sure=True)
         self.events.estimate_corrections(self.network.settings.magnitude)
         for event in self.events.all():
             inside = start <= event.solution.origin_s < end
@@ -375,6 +329,7 @@ class Desk:
 
     def finish(self) -> None:
         """Make the final solution of all that is kept: no data follow."""
+        self.lookout.forget()
         for station in self.network.picked:
             while station in self.board.stations and self.board.unread_s(
                 station, last := max(c.end_ns for c in self.spool.of_station(station))
@@ -386,7 +341,7 @@ class Desk:
             if self.pruned:
                 keep = self.live.keep_hours * 3600.0 - 3600.0
                 start = cut(self.events.solutions(), self.clock_ns / NS_PER_S - keep)
-            self._span((start, math.inf), sure=True)
+            self._take(self.lookout.span((start, math.inf)), sure=True)
             for event in self.events.all():
                 if needs_location(event) or event.published != event.located:
                     self._todo[event.event_id] = event

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pandas as pd
 from lithoscope.catalog import Change, EventQuery, Store
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import DataError, LithoscopeError
+from lithoscope.pipeline.live.aside import Aside
 from lithoscope.pipeline.live.desk import Desk
 from lithoscope.pipeline.live.events import LiveEvent, restored
 from lithoscope.pipeline.live.health import (
@@ -28,7 +30,6 @@ from lithoscope.pipeline.live.health import (
 )
 from lithoscope.pipeline.live.hooks import Hooks, check_hooks
 from lithoscope.pipeline.live.intake import Intake
-from lithoscope.pipeline.live.measure import Bench
 from lithoscope.pipeline.live.network import Network
 from lithoscope.pipeline.live.picks import PickBoard, StationPicks
 from lithoscope.pipeline.live.receive import Receiver
@@ -60,6 +61,9 @@ _SAVE_S = 20.0
 # Data time between two times that what is old is put away: a watch that catches up has it often.
 _PRUNE_NS = 300 * NS_PER_S
 _RETRY_S = 5.0
+# Data that come faster than this many times real time are worked on as if some waited.
+_HURRY = 2.0
+_PACE_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -163,16 +167,18 @@ class Watch:
         self._on_status = on_status
         self._times = dict.fromkeys(("sync", "save", "status", "slow"), time.monotonic())
         self._retry: dict[str, float] = {}
+        self._steps: deque[tuple[float, int]] = deque()
         self._pruned_ns = 0
         self._syncer = ThreadPoolExecutor(1, "sync")
         self._syncing: Future[None] | None = None
         picker = make_picker(settings.picking)
+        self.aside = Aside(apart=settings.engine.workers > 1)
         self.desk = Desk(
             spool=Spool(output / SPOOL, self.live.segment_s),
             network=Network(stations, settings),
             board=PickBoard(picker, settings.waveforms),
             store=store,
-            bench=Bench(apart=settings.engine.workers > 1),
+            aside=self.aside,
             problems=self.problems,
             meter=self.meter,
             live=self.live,
@@ -224,7 +230,7 @@ class Watch:
             if receiver.pending:  # the disk refuses: the source has them still
                 break
         self._attempt("magnitude", self._last_magnitudes)
-        self.desk.bench.close()
+        self.aside.close()
         self._sync(wait=True)
         self._syncer.shutdown()
         self._save()
@@ -268,7 +274,7 @@ class Watch:
             if change.action != "cancel":
                 tables = self.store.event(change.event_id, change.version)
                 desk.note_written(tables.picks["pick_id"])
-        desk.owed_ns = min(s.final_ns for s in desk.board.stations.values())
+        desk.lookout.owed_ns = min(s.final_ns for s in desk.board.stations.values())
 
     def _changes_after(self, sequence: int) -> Iterator[Change]:
         """Yield what a killed process changed after it last saved its state."""
@@ -306,7 +312,7 @@ class Watch:
         self._attempt("stations", self._update_network)
         desk = self.desk
         desk.clock_ns = self.clock.now_ns
-        hurry = self.intake.waiting > 0
+        hurry = self.intake.waiting > 0 or self._pace() > _HURRY
         for station in desk.due(receiver.onsets, idle=not items):
             self._attempt(f"pick {station}", partial(desk.pick, station))
             receiver.onsets.discard(station)
@@ -321,6 +327,16 @@ class Watch:
             self._mark("slow")
         self._housekeeping()
         return items
+
+    def _pace(self) -> float:
+        """Return how many seconds of data came in each second of the last few, or last turn."""
+        now = time.monotonic(), self.clock.now_ns
+        steps = self._steps
+        while len(steps) > 1 and steps[1][0] < now[0] - _PACE_S:
+            steps.popleft()
+        steps.append(now)
+        seconds = now[0] - steps[0][0]
+        return (now[1] - steps[0][1]) / NS_PER_S / seconds if seconds > 0 else 0.0
 
     def _housekeeping(self) -> None:
         if self._since("sync") >= self.live.sync_s:

@@ -1,17 +1,16 @@
-"""Magnitudes of a watch, in a process of their own where there is one: they must not hold picks."""
+"""Magnitudes of a watch, measured beside the picking."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from typing import Any
 
 import pandas as pd
 
 from lithoscope.constants import NS_PER_S
 from lithoscope.magnitude import local_magnitudes
-from lithoscope.pipeline.engine import child_processes
+from lithoscope.pipeline.live.aside import Aside
 from lithoscope.pipeline.live.events import LiveEvent, LiveEvents
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.pipeline.settings import RunSettings
@@ -55,18 +54,11 @@ def job_of(
 
 
 class Bench:
-    """Where magnitudes are measured: another process, or here.
+    """Measures a few events at a time."""
 
-    Parameters
-    ----------
-    apart
-        Whether to use another process.
-    """
-
-    def __init__(self, *, apart: bool) -> None:
-        self.apart = apart
-        self._pool: ProcessPoolExecutor | None = None
-        self._running: tuple[Future[Result], list[str], dict[str, str]] | None = None
+    def __init__(self, aside: Aside) -> None:
+        self.aside = aside
+        self._running: tuple[Future[Result], dict[str, str]] | None = None
 
     @property
     def busy(self) -> bool:
@@ -74,14 +66,7 @@ class Bench:
 
     def begin(self, job: Job, keys: dict[str, str]) -> None:
         """Begin a job; ``keys`` say for each event what it is measured from."""
-        if self.apart:
-            if self._pool is None:
-                self._pool = child_processes(1)
-            future: Future[Result] = self._pool.submit(measure, job)
-        else:
-            future = Future()
-            future.set_result(measure(job))
-        self._running = future, list(keys), keys
+        self._running = self.aside.submit(measure, job), keys
 
     def end(self, *, wait: bool = False) -> tuple[Result, dict[str, str]] | None:
         """Return a finished job's tables and keys, None while it works.
@@ -95,16 +80,6 @@ class Bench:
         """
         if self._running is None or not (wait or self._running[0].done()):
             return None
-        future, _, keys = self._running
+        future, keys = self._running
         self._running = None
-        try:
-            return future.result(), keys
-        except BrokenProcessPool:
-            self.close()
-            raise RuntimeError("the process that measures magnitudes died") from None
-
-    def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
-        self._running = None
+        return self.aside.result(future), keys

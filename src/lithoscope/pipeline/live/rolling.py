@@ -20,6 +20,7 @@ from lithoscope.association import Association, AssociationSettings, associate
 from lithoscope.constants import NS_PER_S
 from lithoscope.pipeline.live.packing import Packed
 from lithoscope.schema import ASSIGNMENTS
+from lithoscope.traveltimes import VelocityModel
 
 # A quick look counts noise within this time of a pick (s).
 _QUICK_RATE_S = 120.0
@@ -86,21 +87,44 @@ def cut(known: list[Solution], at_s: float, *, later: bool = False) -> float:
     return at_s
 
 
-def associate_span(
+@dataclass(frozen=True)
+class Look:
+    """All that it takes to associate a part of the time, here or in another process.
+
+    ``picks`` are those that decide about it; ``explained`` the ids of those that belong to events
+    outside.
+    """
+
+    span_s: tuple[float, float]
+    picks: pd.DataFrame
+    stations: pd.DataFrame
+    model: VelocityModel
+    settings: AssociationSettings
+    explained: frozenset[str]
+
+
+def look_at(
     picks: pd.DataFrame,
     stations: pd.DataFrame,
-    model: object,
+    model: VelocityModel,
     settings: AssociationSettings,
     known: list[Solution],
     span_s: tuple[float, float],
     reach_s: float,
     *,
     quick: bool = False,
-) -> list[Solution]:
-    """Return the events with an origin in a span; ``known`` are those outside it, at least.
+) -> Look:
+    """Prepare to find the events with an origin in a span.
 
-    A quick look counts noise within two minutes in place of half an hour, and so needs the picks
-    of these only: its answer is provisional.
+    Parameters
+    ----------
+    known
+        Those outside the span, at least.
+    reach_s
+        Longest travel time.
+    quick
+        Count noise within two minutes in place of half an hour, and so need the picks of these
+        only: the answer is provisional.
     """
     if quick:
         rate_s = min(settings.rate_window_s, _QUICK_RATE_S)
@@ -109,12 +133,18 @@ def associate_span(
     explained = frozenset().union(*(s.pick_ids for s in outside)) if outside else frozenset()
     last_s = picks["time"].max().value / NS_PER_S if len(picks) else span_s[0]
     near = window(picks, (span_s[0], min(span_s[1], last_s)), reach_s, settings)
+    explained = explained.intersection(near["pick_id"])
+    return Look(span_s, near, stations, model, settings, explained)
+
+
+def associate_span(look: Look) -> list[Solution]:
+    """Return the events with an origin in a span, by origin time."""
     found = associate(
-        near,
-        stations,
-        model,  # type: ignore[arg-type]
-        settings,
-        span_s=span_s,
-        explained=explained & set(near["pick_id"]),
+        look.picks,
+        look.stations,
+        look.model,
+        look.settings,
+        span_s=look.span_s,
+        explained=look.explained,
     )
-    return [s for s in solutions_of(found) if span_s[0] <= s.origin_s < span_s[1]]
+    return [s for s in solutions_of(found) if look.span_s[0] <= s.origin_s < look.span_s[1]]

@@ -1,0 +1,224 @@
+"""When and where events are looked for: quickly at the edge of the data, thoroughly behind it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from lithoscope.constants import NS_PER_S
+from lithoscope.pipeline.live.aside import Aside
+from lithoscope.pipeline.live.events import LiveEvents
+from lithoscope.pipeline.live.health import Meter
+from lithoscope.pipeline.live.network import Network
+from lithoscope.pipeline.live.picks import PickBoard, Repicked
+from lithoscope.pipeline.live.rolling import Look, Solution, associate_span, cut, look_at
+from lithoscope.pipeline.tables import stack
+from lithoscope.schema import ASSIGNMENTS, PICKS
+
+# While data wait, a thorough look is followed by a rest of so many times its length if it holds up
+# picks, else as long as itself, within these limits (s).
+_REST = 5.0
+_REST_S = 1.0, 10.0
+# A quick look is for origins up to this long before now (s of data).
+_QUICK_S = 15.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Events with an origin in a span, and the picks that they are made of."""
+
+    span_s: tuple[float, float]
+    found: list[Solution]
+    picks: pd.DataFrame
+
+
+@dataclass
+class _Out:
+    """A look that is worked on in another process; ``renamed`` are picks that moved meanwhile."""
+
+    look: Look
+    answer: Future[list[Solution]]
+    begun: float
+    renamed: dict[str, str] = field(default_factory=dict)
+
+
+class Lookout:
+    """Looks for events where picks changed.
+
+    Parameters
+    ----------
+    network, board, events
+        What is known.
+    aside
+        Where thorough looks are worked on while data wait.
+    meter
+        Takes the time that looks need.
+    """
+
+    def __init__(
+        self, network: Network, board: PickBoard, events: LiveEvents, aside: Aside, meter: Meter
+    ) -> None:
+        self.network = network
+        self.board = board
+        self.events = events
+        self.aside = aside
+        self.meter = meter
+        # From when on picks changed since the last look, and since the last thorough one.
+        self.changed_ns: int | None = None
+        self.owed_ns: int | None = None
+        self._rest_until = 0.0
+        self._out: _Out | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a look is worked on in another process."""
+        return self._out is not None
+
+    def note(self, done: Repicked) -> None:
+        """Take note of picks that changed."""
+        if self._out is not None:
+            self._out.renamed |= done.renamed
+        if done.changed_ns is not None:
+            self.changed_ns = min(self.changed_ns or done.changed_ns, done.changed_ns)
+            self.owed_ns = min(self.owed_ns or done.changed_ns, done.changed_ns)
+
+    def forget(self) -> None:
+        """Leave the look that is worked on: a greater one follows."""
+        if self._out is not None:
+            self._out.answer.cancel()
+            self._out = None
+
+    def look(self, clock_ns: int, *, hurry: bool) -> Iterator[Seen]:
+        """Look again for the events that changed picks can belong to.
+
+        At once for those with an origin shortly before the change; for the others when there is
+        time: now if no data wait, else beside the picking. What is seen is to be taken in before
+        the next is asked for.
+
+        Parameters
+        ----------
+        clock_ns
+            Data time of the network.
+        hurry
+            Whether data wait.
+        """
+        yield from self._taken()
+        if self.owed_ns is None or not self.network.picked:
+            return
+        rested = time.monotonic() >= self._rest_until
+        if self._out is None and (rested or not hurry):
+            if hurry and self.aside.apart:
+                self._send(clock_ns)
+            else:
+                yield self._thoroughly()
+        if self.changed_ns is not None:
+            yield self._quickly(clock_ns)
+
+    def span(self, span_s: tuple[float, float], *, quick: bool = False) -> Seen:
+        """Return the events with an origin in a span."""
+        look, picks = self._look_at(span_s, quick=quick)
+        return Seen(span_s, associate_span(look), picks)
+
+    def _look_at(
+        self, span_s: tuple[float, float], *, quick: bool = False
+    ) -> tuple[Look, pd.DataFrame]:
+        picks = self._picks(span_s)
+        look = look_at(
+            picks,
+            self.network.sites,
+            self.network.model,
+            self.network.settings.association,
+            self.events.solutions(),
+            span_s,
+            self.network.longest_s,
+            quick=quick,
+        )
+        return look, picks
+
+    def _picks(self, span_s: tuple[float, float]) -> pd.DataFrame:
+        """Return all picks that can matter for a span."""
+        window_s = self.network.settings.association.alive_window_s
+        far_s = self.network.longest_s + window_s + 2 * 3600.0
+        since = None if math.isinf(span_s[0]) else round((span_s[0] - far_s) * NS_PER_S)
+        return self.board.table(self.network.picked, since)
+
+    def _thoroughly(self) -> Seen:
+        assert self.owed_ns is not None
+        began = time.monotonic()
+        start = self.owed_ns / NS_PER_S - self.network.longest_s - 1.0
+        seen = self.span((cut(self.events.solutions(), start), math.inf))
+        self.changed_ns = self.owed_ns = None
+        cost = time.monotonic() - began
+        self.meter.add("associate", cost)
+        self._rest(_REST * cost)
+        return seen
+
+    def _quickly(self, clock_ns: int) -> Seen:
+        assert self.changed_ns is not None
+        began = time.monotonic()
+        behind_s = min(self.network.longest_s, _QUICK_S)
+        clock_s = clock_ns / NS_PER_S
+        start = max(self.changed_ns / NS_PER_S - behind_s, clock_s - _QUICK_S) - 1.0
+        start = cut(self.events.solutions(), start)
+        if self._out is not None:
+            start = max(start, self._out.look.span_s[1])
+        seen = self.span((start, math.inf), quick=True)
+        self.changed_ns = None
+        self.meter.add("associate quickly", time.monotonic() - began)
+        return seen
+
+    def _send(self, clock_ns: int) -> None:
+        """Have origins associated beside the picking, up to where quick looks begin."""
+        assert self.owed_ns is not None
+        known = self.events.solutions()
+        start = cut(known, self.owed_ns / NS_PER_S - self.network.longest_s - 1.0)
+        end = cut(known, clock_ns / NS_PER_S - _QUICK_S)
+        if end <= start:
+            return
+        look, _ = self._look_at((start, end))
+        self._out = _Out(look, self.aside.submit(associate_span, look), time.monotonic())
+        # What changed may belong to later origins too.
+        self.owed_ns = round(end * NS_PER_S)
+
+    def _taken(self) -> list[Seen]:
+        """Return the answer of the other process, if it is there."""
+        out = self._out
+        if out is None or not out.answer.done():
+            return []
+        self._out = None
+        cost = time.monotonic() - out.begun
+        self._rest(cost)
+        start = round((out.look.span_s[0] + self.network.longest_s + 1.0) * NS_PER_S)
+        owed, self.owed_ns = self.owed_ns, min(self.owed_ns or start, start)
+        found = self.aside.result(out.answer)
+        self.owed_ns = owed
+        self.meter.add("associate", cost)
+        found = [_renamed(solution, out.renamed) for solution in found]
+        begin, end = out.look.span_s
+        away = [s.pick_ids for s in self.events.solutions() if not begin <= s.origin_s < end]
+        # An event that was found beyond the span meanwhile may be one of these.
+        found = [s for s in found if all(2 * len(s.pick_ids & ids) <= len(ids) for ids in away)]
+        picks = self._picks(out.look.span_s)
+        ids = frozenset().union(*(s.pick_ids for s in found)).difference(picks["pick_id"])
+        if ids:  # gone by now; what changed since is owed a look
+            old = out.look.picks
+            picks = stack([picks, old[old["pick_id"].isin(ids)]], PICKS)
+        return [Seen(out.look.span_s, found, picks)]
+
+    def _rest(self, seconds: float) -> None:
+        self._rest_until = time.monotonic() + min(max(seconds, _REST_S[0]), _REST_S[1])
+
+
+def _renamed(solution: Solution, renamed: dict[str, str]) -> Solution:
+    """Return a solution with the ids that its picks have now."""
+    if solution.pick_ids.isdisjoint(renamed):
+        return solution
+    ids = frozenset(renamed.get(name, name) for name in solution.pick_ids)
+    names = [renamed.get(name, name) for name in solution.assignments["pick_id"]]
+    assignments = ASSIGNMENTS.check(solution.assignments.assign(pick_id=names))
+    return replace(solution, pick_ids=ids, assignments=assignments)
