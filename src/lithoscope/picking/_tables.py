@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -58,7 +61,7 @@ def rounded(start_ns: int, offset_s: ArrayLike) -> NDArray[np.int64]:
     return (start_ns + offset_ns + TIME_STEP_NS // 2) // TIME_STEP_NS * TIME_STEP_NS
 
 
-def picks_table(
+def picks_columns(
     record: Record,
     phase: str,
     times_ns: NDArray[np.int64],
@@ -67,8 +70,8 @@ def picks_table(
     *,
     model: str,
     rate_hz: float,
-) -> pd.DataFrame:
-    """Return onsets of one phase as rows of PICKS, measured on the record.
+) -> dict[str, list[Any]]:
+    """Return onsets of one phase, measured on the record, as columns of PICKS; times in ns.
 
     Parameters
     ----------
@@ -84,20 +87,25 @@ def picks_table(
         To which faster records than `MEASURED_HZ` are resampled for the measures.
     """
     amplitude, snr, polarity = _measured(record, phase, times_ns, rate_hz)
-    return pd.DataFrame(
-        {
-            "pick_id": [schema.pick_id(record.station, phase, t) for t in times_ns.tolist()],
-            "station": record.station,
-            "phase": phase,
-            "time": pd.to_datetime(times_ns, unit="ns", utc=True),
-            "time_sigma_s": sigma_s,
-            "probability": probability,
-            "amplitude": amplitude,
-            "snr": snr,
-            "polarity": polarity if phase == "P" else 0,
-            "model": model,
-        }
-    )
+    times, n = times_ns.tolist(), len(times_ns)
+    return {
+        "pick_id": [schema.pick_id(record.station, phase, t) for t in times],
+        "station": [record.station] * n,
+        "phase": [phase] * n,
+        "time": times,
+        "time_sigma_s": sigma_s.tolist(),
+        "probability": probability.tolist(),
+        "amplitude": amplitude.tolist(),
+        "snr": snr.tolist(),
+        "polarity": polarity.tolist() if phase == "P" else [0] * n,
+        "model": [model] * n,
+    }
+
+
+def picks_of(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Return columns of `picks_columns` as the table PICKS."""
+    times = pd.to_datetime(np.array(columns["time"], np.int64), unit="ns", utc=True)
+    return schema.PICKS.table({**columns, "time": times})
 
 
 def detections_table(

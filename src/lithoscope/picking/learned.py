@@ -30,7 +30,8 @@ from lithoscope.picking._peaks import (
 from lithoscope.picking._tables import (
     LOWEST_HZ,
     detections_table,
-    picks_table,
+    picks_columns,
+    picks_of,
     require_finite,
     rounded,
 )
@@ -118,8 +119,8 @@ class LearnedPicker(TrainedPicker):
             return schema.PICKS.empty(), schema.DETECTIONS.empty()
         outputs = self._outputs(record)
         origin = outputs.origin_ns
-        tables = [
-            picks_table(
+        parts = [
+            picks_columns(
                 record,
                 phase,
                 rounded(origin, found.time_s),
@@ -130,11 +131,12 @@ class LearnedPicker(TrainedPicker):
             )
             for phase, found in zip("PS", self._onsets(outputs, record), strict=True)
         ]
-        picks = pd.concat(tables).sort_values(["time", "phase"], ignore_index=True)
+        picks = picks_of({name: parts[0][name] + parts[1][name] for name in parts[0]})
+        picks = picks.sort_values(["time", "phase"], ignore_index=True)
         high = self.thresholds[2]
         curve = self.model.card.calibration.event
         heard = detections(outputs, curve, self.settings.event_end * high, high)
-        return schema.PICKS.table(picks), detections_table(
+        return picks, detections_table(
             record.station,
             rounded(origin, heard.start_s),
             rounded(origin, heard.end_s),

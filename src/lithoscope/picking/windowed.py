@@ -31,7 +31,8 @@ from lithoscope.picking._peaks import inverse, largest
 from lithoscope.picking._tables import (
     LOWEST_HZ,
     detections_table,
-    picks_table,
+    picks_columns,
+    picks_of,
     require_finite,
     rounded,
 )
@@ -173,9 +174,10 @@ class WindowedPicker(TrainedPicker):
         scale = (card.calibration.p, card.calibration.s)[k].sigma_scale
         sigma = (card.sigmas.p_s, card.sigmas.s_s)[k] * sigma_factor(scale, probability)
         times = rounded(own.starttime_ns, at / rate)
-        return picks_table(
+        columns = picks_columns(
             record, "PS"[k], times, sigma, probability, model=self.name, rate_hz=rate
         )
+        return picks_of(columns)
 
     def _detections(self, own: Record, raw: NDArray[np.float32]) -> pd.DataFrame:
         curve = self._curves()[2]

@@ -118,9 +118,8 @@ class Desk:
             self._changed(done)
         if done.changed_ns is None:
             return
-        fresh = self.board.stations[station].young["time"].astype("int64")
-        for time_ns in fresh[fresh > before - 2 * NS_PER_S]:
-            self.meter.add("pick after onset (data)", (edge - int(time_ns)) / NS_PER_S)
+        for time_ns, _, _ in self.board.stations[station].since(before - 2 * NS_PER_S):
+            self.meter.add("pick after onset (data)", (edge - time_ns) / NS_PER_S)
 
     def unread(self, *, idle: bool) -> str | None:
         """Return the station whose data have waited longest to be read as a run reads them."""

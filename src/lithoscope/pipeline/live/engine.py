@@ -165,7 +165,8 @@ class Watch:
         self.meter, self.problems = Meter(), Problems()
         self.hooks = Hooks(self.live.hooks, log.say)
         self._on_status = on_status
-        self._times = dict.fromkeys(("sync", "save", "status", "slow"), time.monotonic())
+        self._times = dict.fromkeys(("sync", "status", "slow"), time.monotonic())
+        self._times["save"] = -math.inf  # at once: a folder that refuses shows at the start
         self._retry: dict[str, float] = {}
         self._steps: deque[tuple[float, int]] = deque()
         self._pruned_ns = 0

@@ -10,7 +10,7 @@ Data that come late make the picks within the same reach provisional again.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lithoscope.constants import NS_PER_S
 from lithoscope.picking import Picker
-from lithoscope.pipeline.live.glimpse import Key, glimpse, keys_of
+from lithoscope.pipeline.live.glimpse import Key, Row, glimpse, key_of, rows_of, table_of
 from lithoscope.pipeline.live.newest import Newest
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.pipeline.tables import stack
@@ -53,7 +53,7 @@ class StationPicks:
     read_ns: int = 0
     seen_ns: int = 0
     old: pd.DataFrame = field(default_factory=PICKS.empty)
-    young: pd.DataFrame = field(default_factory=PICKS.empty)
+    young: list[Row] = field(default_factory=list)
     detections: pd.DataFrame = field(default_factory=DETECTIONS.empty)
     stored_ns: int = 0
 
@@ -61,12 +61,12 @@ class StationPicks:
 
     @property
     def picks(self) -> pd.DataFrame:
-        return stack([self.old, self.young], PICKS)
+        return stack([self.old, table_of(self.young)], PICKS)
 
-    def put(self, young: pd.DataFrame) -> None:
+    def put(self, young: Iterable[Row]) -> None:
         """Take other young picks."""
-        self.young = young.sort_values(["time", "phase"], ignore_index=True)
-        self.keys = keys_of(self.young)
+        self.young = sorted(young, key=key_of)
+        self.keys = [key_of(row) for row in self.young]
 
     def since(self, start_ns: int) -> list[Key]:
         """Return the keys of the young picks from a time on: the last ones."""
@@ -157,8 +157,8 @@ class PickBoard:
         found = _compared(zone, seen.keys)
         if found.changed_ns is not None:
             first = len(mine.keys) - len(zone)
-            kept = mine.young.iloc[[*range(first), *(first + j for j in found.same.values())]]
-            mine.put(stack([kept, *seen.rows(found.fresh)], PICKS))
+            kept = [mine.young[first + j] for j in found.same.values()]
+            mine.put([*mine.young[:first], *kept, *seen.rows(found.fresh)])
         mine.seen_ns = max(mine.seen_ns, edge_ns)
         return Repicked(found.changed_ns, {}, PROBLEMS.empty())
 
@@ -192,7 +192,7 @@ class PickBoard:
             detections = stack((_from(d, "starttime", start) for _, d in found), DETECTIONS)
         whole = mine.picks
         before = _from(whole, "time", start)
-        changes = _compared(keys_of(before), keys_of(picks))
+        changes = _compared(*([key_of(row) for row in rows_of(t)] for t in (before, picks)))
         ids = before["pick_id"].to_numpy(), picks["pick_id"].to_numpy()
         renamed = {ids[0][j]: ids[1][i] for i, j in changes.same.items() if ids[0][j] != ids[1][i]}
         mine.detections = stack(
@@ -203,7 +203,7 @@ class PickBoard:
         mine.final_ns = max(mine.final_ns, stop - self.reach_ns)
         whole = stack([_before(whole, "time", start), picks], PICKS)
         mine.old = _before(whole, "time", mine.final_ns)
-        mine.put(_from(whole, "time", mine.final_ns))
+        mine.put(rows_of(_from(whole, "time", mine.final_ns)))
         self._old = None
         return Repicked(changes.changed_ns, renamed, stack(problems, PROBLEMS))
 
@@ -216,8 +216,8 @@ class PickBoard:
         old, times = self._old
         if start_ns is not None:
             old = old.iloc[np.searchsorted(times, start_ns) :]
-        young = [m.young for m in self.stations.values() if len(m.young)]
-        table = stack([old, *young], PICKS) if young else old
+        young = [row for mine in self.stations.values() for row in mine.young]
+        table = stack([old, table_of(young)], PICKS) if young else old
         if start_ns is not None:
             table = _from(table, "time", start_ns)
         table = table[table["station"].isin(set(stations))]
