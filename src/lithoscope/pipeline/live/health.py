@@ -31,7 +31,7 @@ _BLOCK_S = 0.5
 _AGAIN_NS = 3600 * NS_PER_S
 # Of mallopt (malloc.h), and what is large.
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
-_LARGE_BYTES = 1 << 18
+_LARGE_BYTES = 1 << 16
 
 
 class Meter:
