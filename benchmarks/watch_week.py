@@ -184,6 +184,16 @@ class Stream:
         yield from sorted(packets, key=lambda p: (p.endtime_ns, p.code))
 
 
+def children_mb() -> float:
+    """Return the resident memory of the processes that this one began, MB; NaN if unknown."""
+    try:
+        own = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        pages = [int(Path(f"/proc/{child}/statm").read_text().split()[1]) for child in own]
+    except OSError:
+        return float("nan")
+    return round(sum(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
 class Notes:
     """The state of a watch every quarter of an hour of data."""
 
@@ -202,6 +212,7 @@ class Notes:
             {
                 "data_h": round((health["clock_ns"] - START_NS) / NS_PER_S / 3600, 3),
                 "memory_mb": health["memory_mb"],
+                "children_mb": children_mb(),
                 "open_files": health["open_files"],
                 "picks": health["n_picks"],
                 "events": health["n_events"],
@@ -229,6 +240,8 @@ def report(notes: Notes, stream: Stream, found: pd.DataFrame) -> None:
             f"{last['memory_mb']:.0f} MB after {last['data_h']:.1f} h; change between "
             f"{change.min():+.1f} and {change.max():+.1f} %"
         )
+        beside = later["children_mb"]
+        print(f"processes beside: {beside.iloc[0]:.0f} MB, {beside.iloc[-1]:.0f} at the end")
         files = later["open_files"]
         print(f"open files: {files.min()} to {files.max()}, at the end {files.iloc[-1]}")
         quarters = np.array_split(np.arange(len(later)), min(4, len(later)))
