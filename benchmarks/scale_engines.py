@@ -12,7 +12,8 @@ machine. Real recordings are read from LITHOSCOPE_DATA; ``--small`` takes a synt
 stations, 10 minutes, seed 7), one process and the namespaces only. A run that is not counted comes
 first, so that compiled code is in its cache.
 ``--kills N`` instead kills a run (SIGKILL; all its processes, or the client alone in turn) at N
-random moments, seed 0, and starts it again each time, then kills N / 2 single workers.
+random moments of its CPU time, seed 0, and starts it again each time, then kills N / 2 single
+workers.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -202,63 +204,103 @@ def spread_s(output: Path) -> float:
     return sum(map(float, re.findall(pattern, (output / "log.txt").read_text(), re.MULTILINE)))
 
 
-def kills(data: Data, folder: Path, reference: Catalog, kind: str, n: int, wall_s: float) -> None:
+def kills(data: Data, folder: Path, reference: Catalog, kind: str, n: int, cpu_s: float) -> None:
     """Kill a run at random moments and start it again; a run that got through begins anew.
 
-    Every other time all processes of the run are killed, otherwise the client alone.
+    Every other time all processes of the run are killed, otherwise the client alone. Moments are
+    drawn in CPU seconds, so that a busy machine does not put them all into the start.
     """
     rng = np.random.default_rng(0)
-    n_killed, n_wrong, n_orphans, outputs = 0, 0, 0, [folder / f"killed-{kind}-0"]
+    n_killed, n_runs, n_wrong, n_orphans = 0, 0, 0, 0
+    where: Counter[str] = Counter()
     while True:
-        process = begin(data, outputs[-1], kind)
-        limit = rng.uniform(0.1, 1.1) * wall_s if n_killed < n else None
-        try:
-            process.wait(limit)
-        except subprocess.TimeoutExpired:
+        output = folder / f"killed-{kind}-{n_runs}"
+        process, written = begin(data, output, kind), len(log_of(output))
+        if n_killed < n and works_for(process, rng.uniform(0.02, 1.0) * cpu_s):
+            stage = stage_of(log_of(output)[written:])
             if n_killed % 2:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
             else:
                 process.kill()
-                process.wait()
-                n_orphans += not ends(process.pid)
+            process.wait()
+            n_orphans += not ends(process.pid)
             n_killed += 1
+            where[stage] += 1
+            print(f"{kind}, kill {n_killed} of run {n_runs} while {stage}", flush=True)
             continue
-        n_wrong += process.returncode != 0 or differing(open_run(outputs[-1]), reference) > 0
+        n_wrong += process.wait() != 0 or differing(open_run(output), reference) > 0
+        n_runs += 1
         if n_killed >= n:
             break
-        outputs.append(folder / f"killed-{kind}-{len(outputs)}")
     print(
-        f"{kind}, run killed at {n_killed} random moments, {len(outputs)} run(s) got through: "
-        f"{n_wrong} differ from the undisturbed one, {n_orphans} left processes behind",
+        f"{kind}, run killed at {n_killed} random moments ({counts(where)}), {n_runs} run(s) got "
+        f"through: {n_wrong} differ from the undisturbed one, {n_orphans} left processes behind",
         flush=True,
     )
 
 
-def worker_kills(data: Data, folder: Path, reference: Catalog, kind: str, n: int) -> None:
+def worker_kills(
+    data: Data, folder: Path, reference: Catalog, kind: str, n: int, cpu_s: float
+) -> None:
     """Kill single workers of runs at random moments; the runs must go on by themselves."""
     rng = np.random.default_rng(1)
     n_killed, n_runs, n_wrong = 0, 0, 0
+    where: Counter[str] = Counter()
     while n_killed < n:
         output = folder / f"worker-{kind}-{n_runs}"
         process = begin(data, output, kind)
         # Twice at most: a unit that lost its worker three times ends the run, by design.
-        for _ in range(2):
-            while process.poll() is None and not workers_of(process.pid):
-                time.sleep(0.05)
-            time.sleep(rng.uniform(0.0, 5.0))
-            found = workers_of(process.pid)
-            if process.poll() is None and found:
+        for moment in np.sort(rng.uniform(0.1, 1.0, 2)):
+            if works_for(process, moment * cpu_s) and (found := workers_of(process.pid)):
+                stage = stage_of(log_of(output))
                 os.kill(int(rng.choice(found)), signal.SIGKILL)
                 n_killed += 1
-        failed = process.wait() != 0
-        n_wrong += failed or differing(open_run(output), reference) > 0
+                where[stage] += 1
+                print(f"{kind}, worker kill {n_killed} of run {n_runs} while {stage}", flush=True)
+        n_wrong += process.wait() != 0 or differing(open_run(output), reference) > 0
         n_runs += 1
     print(
-        f"{kind}, {n_killed} workers killed at random moments of {n_runs} runs: "
+        f"{kind}, {n_killed} workers killed at random moments ({counts(where)}) of {n_runs} runs: "
         f"{n_wrong} differ from the undisturbed one",
         flush=True,
     )
+
+
+def works_for(process: subprocess.Popen, cpu_s: float) -> bool:
+    """Wait until a run has taken so much CPU time; return False if it ended before."""
+    while cpu_of(process.pid) < cpu_s:
+        if process.poll() is not None:
+            return False
+        time.sleep(0.02)
+    return process.poll() is None
+
+
+def cpu_of(leader: int) -> float:
+    """Return the CPU seconds that the processes of a group have taken, ended ones included."""
+    ticks = 0
+    for number in group_of(leader):
+        with suppress(OSError):
+            fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def log_of(output: Path) -> str:
+    log = output / "log.txt"
+    return log.read_text() if log.exists() else ""
+
+
+def stage_of(log: str) -> str:
+    """Return what a run was doing, by the last line of its log that tells."""
+    lines = re.findall(r"(start|end): +(\w+)", log)
+    if not lines:
+        return "starting"
+    what, stage = lines[-1]
+    return stage if what == "start" else f"after {stage}"
+
+
+def counts(where: Counter[str]) -> str:
+    return ", ".join(f"{stage} {n}" for stage, n in where.most_common())
 
 
 def begin(data: Data, output: Path, kind: str) -> subprocess.Popen:
@@ -349,11 +391,11 @@ def main() -> None:
         print(f"{data.name}: {len(reference.events)} events, {len(reference.picks)} picks")
         print(f"local, 1 worker: wall {wall:.1f} s, {cpu:.1f} CPU s")
         if options.kills:
-            wall, _ = timed(
+            _, cpu = timed(
                 data.command(folder / "two", "--workers", "2", "--engine", options.engine)
             )
-            kills(data, folder, reference, options.engine, options.kills, wall)
-            worker_kills(data, folder, reference, options.engine, options.kills // 2)
+            kills(data, folder, reference, options.engine, options.kills, cpu)
+            worker_kills(data, folder, reference, options.engine, options.kills // 2, cpu)
             return
         over_network(data, folder, reference)
         if options.small:
