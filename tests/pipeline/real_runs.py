@@ -65,7 +65,8 @@ def case_settings(case: Case, folder: Path, extra: dict[str, Any] | None = None)
     """Return the example configuration of a case with its velocity model."""
     overrides: dict[str, Any] = dict(extra or {})
     if case.model:
-        overrides["model"] = {"path": str(folder / case.model["path"])}
+        path = str(folder / case.model["path"])
+        overrides["model"] = {"path": path, **overrides.get("model", {})}
     return load_settings(EXAMPLES / case.config, overrides)
 
 
@@ -90,10 +91,12 @@ def run_case(
     return Timed(result, time.monotonic() - started)
 
 
-def command(name: str, folder: Path, output: Path, *, waveforms: Path | None = None) -> list[str]:
+def command(
+    name: str, folder: Path, output: Path, *, waveforms: Path | None = None, model: str = ""
+) -> list[str]:
     """Return the command line of a case, as a user would type it.
 
-    ``waveforms`` takes the place of its recordings.
+    ``waveforms`` takes the place of its recordings, ``model`` that of its velocity model.
     """
     case = CASES[name]
     words = [
@@ -101,4 +104,6 @@ def command(name: str, folder: Path, output: Path, *, waveforms: Path | None = N
         *("--stations", str(folder / case.stations)),
         *("--config", str(EXAMPLES / case.config), "--output", str(output)),
     ]
-    return words + (["--model", str(folder / case.model["path"])] if case.model else [])
+    if case.model:
+        words += ["--model", model or str(folder / case.model["path"])]
+    return words

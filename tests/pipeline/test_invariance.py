@@ -48,8 +48,14 @@ def assert_same(a: Catalog, b: Catalog, *, after: pd.Timestamp | None = None) ->
 
 # An event every 14 s, so more than enough of them.
 EXCERPT_S = 210.0
+# Layers, as their tables of travel times take a tenth of the time of gradients.
+MODEL = "southern_california"
 # One process and no report, unless a test is about them.
-PLAIN: dict[str, Any] = {"engine": {"workers": 1}, "output": {"report": False}}
+PLAIN: dict[str, Any] = {
+    "engine": {"workers": 1},
+    "output": {"report": False},
+    "model": {"path": "", "name": MODEL},
+}
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +138,7 @@ KILL_AT = [("pick", 1), ("pick", 8), ("locate", 1)]
 
 def test_killed_and_resumed(whole, excerpt, real_data, tmp_path) -> None:
     folder = real_data(CASES["iceland"].folder)
-    words = command("iceland", folder, tmp_path / "run", waveforms=excerpt)
+    words = command("iceland", folder, tmp_path / "run", waveforms=excerpt, model=MODEL)
     words += ["--set", "output.report=false"]
     for stage, count in KILL_AT:
         process = subprocess.Popen(
