@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from lithoscope.constants import NS_PER_S
+from lithoscope.learning.runtime import OnnxModel
+from lithoscope.picking import LearnedPicker
 from lithoscope.pipeline.live import aside, desk, measure
 from lithoscope.pipeline.live.aside import Aside
 from lithoscope.pipeline.live.desk import Desk
@@ -21,8 +23,11 @@ from lithoscope.pipeline.live.picks import PickBoard, StationPicks
 from lithoscope.pipeline.live.rolling import Solution
 from lithoscope.pipeline.live.settings import LiveSettings
 from lithoscope.pipeline.live.spool import _key
+from lithoscope.pipeline.live.warming import warmed
+from lithoscope.pipeline.pickers import PickingSettings
 from lithoscope.pipeline.settings import RunSettings
 from lithoscope.schema import ASSIGNMENTS, DETECTIONS, PICKS
+from lithoscope.waveforms import Record
 from lithoscope.waveforms.seedlink import decode, encode_records
 
 START_NS = 1_700_000_000 * NS_PER_S
@@ -109,3 +114,27 @@ def test_the_measuring_process_ends_with_a_watch_that_is_killed(
         assert bench.end(wait=True) == (("done", key), {key: "key"})
     beside.close()
     assert made == [1]
+
+
+def test_a_network_has_worked_on_its_longest_piece_before_the_first_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The runtime then has the memory that it will ever need."""
+    ran: list[tuple[int, ...]] = []
+    real = OnnxModel.run
+
+    def run(self: OnnxModel, x: np.ndarray) -> list[np.ndarray]:
+        ran.append(x.shape)
+        return real(self, x)
+
+    monkeypatch.setattr(OnnxModel, "run", run)
+    picker = warmed(PickingSettings())
+    assert isinstance(picker, LearnedPicker)
+    longest = max(shape[-1] for shape in ran)
+    assert longest >= picker.settings.chunk_s * picker.sampling_rate_hz
+    noise = np.random.default_rng(1).standard_normal((3, 90_000), np.float32)
+    names = ("XX.A..HHZ", "XX.A..HHN", "XX.A..HHE")
+    record = Record("XX.A..HH", 0, 100.0, noise, np.ones(3, bool), names, np.zeros(3, bool))
+    ran.clear()
+    picker.pick(record)
+    assert max(shape[-1] for shape in ran) == longest

@@ -36,7 +36,7 @@ from lithoscope.pipeline.live.receive import Receiver
 from lithoscope.pipeline.live.sources import PacketSource
 from lithoscope.pipeline.live.spool import SPOOL, Spool
 from lithoscope.pipeline.live.state import Saved, StateFiles
-from lithoscope.pipeline.pickers import make_picker
+from lithoscope.pipeline.live.warming import warmed
 from lithoscope.pipeline.progress import Reporter, Silent
 from lithoscope.pipeline.relocate import keep_settings
 from lithoscope.pipeline.run import STORE_NAME, versions
@@ -172,7 +172,7 @@ class Watch:
         self._pruned_ns = 0
         self._syncer = ThreadPoolExecutor(1, "sync")
         self._syncing: Future[None] | None = None
-        picker = make_picker(settings.picking)
+        picker = warmed(settings.picking)
         self.aside = Aside(apart=settings.engine.workers > 1)
         self.desk = Desk(
             spool=Spool(output / SPOOL, self.live.segment_s),
