@@ -114,6 +114,8 @@ def _filled(n: int, column: Column, index: pd.Index) -> pd.Series:
 
 
 def _convert(values: pd.Series, column: Column, table: str) -> pd.Series:
+    if values.dtype == _PANDAS_DTYPES[column.kind] and column.kind != "text":
+        return values
     try:
         if column.kind == "time":
             return pd.to_datetime(values, utc=True, format="ISO8601").astype(_DTYPES["time"])

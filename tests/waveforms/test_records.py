@@ -47,6 +47,29 @@ def test_samples_and_times_are_those_of_the_file(three):
     assert np.array_equal(record.times_ns(), START_NS + STEP_NS * np.arange(6000))
 
 
+@pytest.mark.parametrize("window", [(None, None), (700, 2500)])
+def test_a_file_that_grew_since_it_was_indexed_gives_what_was_indexed(tmp_path, window):
+    """A watch reads files that it is writing: longer at the end, and with gaps that were filled."""
+    values = noise(4000)
+
+    def write(*parts):
+        traces = [
+            make_trace("XX.AAA..HHZ", values[a:b], start_ns=START_NS + a * STEP_NS)
+            for a, b in parts
+        ]
+        save(tmp_path / "a.mseed", traces, reclen=512)
+
+    write((0, 1000), (1200, 3000))
+    archive = index_archive(tmp_path)
+    span = [None if k is None else START_NS + k * STEP_NS for k in window]
+    before, _ = read_records(archive, STATION, *span)
+    write((0, 4000))
+    after, problems = read_records(archive, STATION, *span)
+    assert len(before) == len(after) == 2
+    assert all(map(same, before, after))
+    assert len(problems) == 0
+
+
 def test_24_bit_extremes_survive(tmp_path):
     values = noise(5000)
     values[[100, 200]] = 2**23 - 1, -(2**23)

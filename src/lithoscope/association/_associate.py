@@ -61,6 +61,7 @@ def associate(
     *,
     span_s: tuple[float, float] | None = None,
     explained: Collection[str] = (),
+    mixtures: bool = True,
 ) -> Association:
     """Find the events that the picks were caused by, and which pick belongs to which.
 
@@ -82,6 +83,8 @@ def associate(
     explained
         Ids of picks that belong to events outside the span: no event gets them, and they are no
         noise.
+    mixtures
+        Whether to look for two events mixed in one, which takes as long as all the rest.
 
     Returns
     -------
@@ -114,7 +117,8 @@ def associate(
         onsets = without(onsets, explained)
     net, grid, rules = _prepare(sites, model, settings)
     spans = time_spans(net, grid, float(np.median(model.vs_km_s)))
-    found = _find(onsets, net, grid, rules, spans, settings, span_s or (-math.inf, math.inf))
+    span_s = span_s or (-math.inf, math.inf)
+    found = _find(onsets, net, grid, rules, spans, settings, span_s, mixtures)
     return _tables(onsets, sites, found)
 
 
@@ -164,18 +168,19 @@ def _find(
     spans: FloatArray,
     settings: AssociationSettings,
     span_s: tuple[float, float],
+    mixtures: bool,
 ) -> _Found:
     """Search and refine in turns; from the second on noise is what the first left over.
 
-    The second turn looks for events mixed in one, the third where picks are left, the last where
-    they have become free, as those of an event that fell.
+    The second turn looks for events mixed in one, if asked to, the third where picks are left, the
+    last where they have become free, as those of an event that fell.
     """
     picks = onsets.picks
     free = np.ones(picks.time.size, dtype=np.bool_)
     new = look(net, grid, rules, picks, free, free, span_s, spans)
     events = with_new(no_events(2 * net.east.size), *new)
     events, owner = refine(net, grid, rules, picks, events)
-    for mixed in (True, False):
+    for mixed in (True, False) if mixtures else (False,):
         free = unexplained(picks.twin, owner)
         onsets = with_noise_rates(onsets, free, settings.rate_window_s)
         picks = onsets.picks
@@ -237,6 +242,8 @@ def _tables(onsets: Onsets, sites: Sites, found: _Found) -> Association:
 
 def _doubles(onsets: Onsets, arrivals: pd.DataFrame, onset: IntArray) -> pd.DataFrame:
     """Return the arrivals of other instruments at the sites of ``arrivals``: same onsets."""
+    if not onsets.double.size:
+        return arrivals.iloc[:0]
     where = np.full(onsets.source.size, -1)
     where[onset] = np.arange(onset.size)
     line = where[onsets.double_of]

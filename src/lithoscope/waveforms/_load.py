@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,12 +133,7 @@ def _read_file(
     problems += [_problem(Path(path).name, "damaged", text, "used as read") for text in complaints]
     free = list(pieces)
     out = []
-    for trace in stream:
-        owner = _owner(trace, free, first_ns, last_ns)
-        if owner is None:
-            continue
-        free.remove(owner)
-        want, piece = owner
+    for want, piece, trace in _owned(stream, free, first_ns, last_ns):
         inside = nearest_sample(trace.stats.starttime.ns - piece.start_ns, want.run.rate_hz)
         values: NDArray[Any] = np.asarray(trace.data)
         if np.ma.isMaskedArray(trace.data):
@@ -148,6 +144,31 @@ def _read_file(
             continue
         out.append((want, _Part(piece, piece.first + inside, values)))
     return out
+
+
+def _owned(
+    stream: Any, free: list[tuple[_Wanted, Piece]], first_ns: float, last_ns: float
+) -> Iterator[tuple[_Wanted, Piece, Any]]:
+    """Yield indexed pieces, cut to the times asked for, each with the trace that it is.
+
+    A file that has grown since it was indexed has longer traces: each piece gets its part.
+    """
+    for trace in stream:
+        owner = _owner(trace, free, first_ns, last_ns)
+        if owner is not None:
+            free.remove(owner)
+            yield *owner, trace
+            continue
+        channel, rate = channel_code(trace), trace.stats.sampling_rate
+        few_ns = 2 * NS_PER_S / rate
+        for want, piece in list(free):
+            low, high = piece.start_ns, piece.start_ns + offset_ns(piece.n_samples - 1, rate)
+            low, high = max(low, first_ns), min(high, last_ns)
+            begin, end = trace.stats.starttime.ns, trace.stats.endtime.ns
+            held = begin - few_ns <= low <= high <= end + few_ns
+            if want.run.channel == channel and held:
+                free.remove((want, piece))
+                yield want, piece, trace.slice(UTCDateTime(ns=int(low)), UTCDateTime(ns=int(high)))
 
 
 def _owner(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import Any
 
 from lithoscope.catalog import Change, Store
@@ -20,14 +21,20 @@ from lithoscope.pipeline.live.health import Meter, Problems
 from lithoscope.pipeline.live.lookout import Lookout, Seen
 from lithoscope.pipeline.live.measure import Bench, job_of
 from lithoscope.pipeline.live.network import Network
-from lithoscope.pipeline.live.picks import PickBoard, Repicked
+from lithoscope.pipeline.live.picks import (
+    PickBoard,
+    Read,
+    Reading,
+    Repicked,
+    read_elsewhere,
+)
 from lithoscope.pipeline.live.rolling import cut
 from lithoscope.pipeline.live.settings import LiveSettings
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.schema import EVENTS, STATION_MAGNITUDES
 
 # While data wait, an update of a published event is followed by a rest of so many times its length.
-_REST = 5.0
+_REST = 10.0
 _MEASURED_AT_ONCE = 4
 # A station is read as a run reads it after so much new data (s), sooner if there is time.
 _READ_S, _READ_IDLE_S = 240.0, 60.0
@@ -68,6 +75,7 @@ class Desk:
         self.network = network
         self.board = board
         self.store = store
+        self.aside = aside
         self.bench = Bench(aside)
         self.problems = problems
         self.meter = meter
@@ -79,6 +87,7 @@ class Desk:
         self._tell = tell
         self._now_ns = now_ns
         self._updates_at = 0.0
+        self._reading: tuple[list[Reading], Future[list[Read]], float] | None = None
         self._todo: dict[str, LiveEvent] = {}
         # Ids of picks in the store that were not final when they were written, by station.
         self.provisional: dict[str, set[str]] = {}
@@ -121,19 +130,43 @@ class Desk:
         for time_ns, _, _ in self.board.stations[station].since(before - 2 * NS_PER_S):
             self.meter.add("pick after onset (data)", (edge - time_ns) / NS_PER_S)
 
-    def unread(self, *, idle: bool) -> str | None:
-        """Return the station whose data have waited longest to be read as a run reads them."""
+    def unread(self, *, idle: bool) -> list[str]:
+        """Return the stations whose data are to be read as a run reads them, longest wait first."""
+        if self._reading is not None:
+            return []
+        least = _READ_IDLE_S if idle else _READ_S
         waiting = [
             (self.board.unread_s(s, self.edge_ns(s)), s)
             for s in self.network.picked
             if s in self.board.stations
         ]
-        seconds, station = max(waiting, default=(0.0, ""))
-        return station if seconds >= (_READ_IDLE_S if idle else _READ_S) else None
+        return [s for seconds, s in sorted(waiting, reverse=True) if seconds >= least]
 
-    def read(self, station: str) -> None:
-        """Pick one station as a run would, up to the edge of its data."""
-        self._read(station, self.edge_ns(station))
+    def read(self, stations: list[str], *, hurry: bool) -> None:
+        """Pick stations as a run would: the first one now, or all beside, while data wait."""
+        if not (hurry and self.aside.apart):
+            self._read(stations[0], self.edge_ns(stations[0]))
+            return
+        parts = [
+            self.board.reading(s, self.spool, self.edge_ns(s), self.network.channels(s))
+            for s in stations
+        ]
+        settings = self.network.settings.picking
+        self._reading = parts, self.aside.submit(read_elsewhere, settings, parts), time.monotonic()
+
+    def end_reading(self) -> None:
+        """Take in what has been read beside the picking."""
+        if self._reading is None or not self._reading[1].done():
+            return
+        (parts, answer, begun), self._reading = self._reading, None
+        read = self.aside.result(answer)
+        for part, found in zip(parts, read, strict=True):
+            done = self.board.take(part, found)
+            if done is None:  # it could be so each time, where a component lags
+                self._read(part.station, self.edge_ns(part.station))
+            else:
+                self._changed(done)
+        self.meter.add("read and pick beside", (time.monotonic() - begun) / len(parts))
 
     def _read(self, station: str, edge_ns: int) -> Repicked:
         with self.meter.time("read and pick"):
@@ -166,7 +199,7 @@ class Desk:
     def locate(self, *, hurry: bool = False) -> None:
         """Locate and publish changed events: those never published at once, others in their turn.
 
-        While data wait, an event is updated after 4, then 8, then 16 s of data, and so on, and
+        While data wait, an event is updated after 8, then 16, then 32 s of data, and so on, and
         updates take a part of the time only, newest first. The oldest one that data cannot change
         any more has its turn always: it must not wait for as long as data do.
         """
@@ -183,7 +216,7 @@ class Desk:
                     found = locate_event(event, self.network.tools())
                 self.problems.add(found, self.clock_ns)
             event.n_updates += 1
-            event.quiet_until_ns = self.clock_ns + (NS_PER_S << min(event.n_updates + 1, 6))
+            event.quiet_until_ns = self.clock_ns + (NS_PER_S << min(event.n_updates + 2, 6))
             if event.events.empty:
                 self._cancel(event, "too few picks are left to locate it")
             else:
@@ -329,6 +362,7 @@ class Desk:
     def finish(self) -> None:
         """Make the final solution of all that is kept: no data follow."""
         self.lookout.forget()
+        self._reading = None
         for station in self.network.picked:
             while station in self.board.stations and self.board.unread_s(
                 station, last := max(c.end_ns for c in self.spool.of_station(station))

@@ -319,8 +319,9 @@ class Watch:
             receiver.onsets.discard(station)
         self._attempt("associate", partial(desk.associate, hurry=hurry))
         self._attempt("locate", partial(desk.locate, hurry=hurry))
-        if (late := desk.unread(idle=not items)) is not None:
-            self._attempt(f"pick {late}", partial(desk.read, late))
+        self._attempt("read", desk.end_reading)
+        if unread := desk.unread(idle=not items):
+            self._attempt(f"pick {unread[0]}", partial(desk.read, unread, hurry=hurry))
         self._attempt("magnitude", desk.end_measuring)
         if not hurry or self._since("slow") > 2.0:
             self._attempt("magnitude", desk.begin_measuring)

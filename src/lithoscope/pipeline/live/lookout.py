@@ -20,9 +20,9 @@ from lithoscope.pipeline.live.rolling import Look, Solution, associate_span, cut
 from lithoscope.pipeline.tables import stack
 from lithoscope.schema import ASSIGNMENTS, PICKS
 
-# While data wait, a thorough look is followed by a rest of so many times its length if it holds up
-# picks, else as long as itself, within these limits (s).
-_REST = 5.0
+# While data wait, a thorough look is followed by a rest of so many times its length, here and in
+# another process, within these limits (s).
+_REST, _REST_ASIDE = 5.0, 2.0
 _REST_S = 1.0, 10.0
 # A quick look is for origins up to this long before now (s of data).
 _QUICK_S = 15.0
@@ -192,7 +192,7 @@ class Lookout:
             return []
         self._out = None
         cost = time.monotonic() - out.begun
-        self._rest(cost)
+        self._rest(_REST_ASIDE * cost)
         start = round((out.look.span_s[0] + self.network.longest_s + 1.0) * NS_PER_S)
         owed, self.owed_ns = self.owed_ns, min(self.owed_ns or start, start)
         found = self.aside.result(out.answer)

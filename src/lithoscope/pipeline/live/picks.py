@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,10 @@ from lithoscope.picking import Picker
 from lithoscope.pipeline.live.glimpse import Key, Row, glimpse, key_of, rows_of, table_of
 from lithoscope.pipeline.live.newest import Newest
 from lithoscope.pipeline.live.spool import Spool
+from lithoscope.pipeline.pickers import PickingSettings, make_picker
 from lithoscope.pipeline.tables import stack
 from lithoscope.schema import DETECTIONS, PICKS, PROBLEMS
-from lithoscope.waveforms import WaveformSettings, read_records
+from lithoscope.waveforms import Archive, WaveformSettings, read_records
 from lithoscope.waveforms.seedlink import Packet
 
 # A station that was away long is picked in pieces of this length, so that others get their turn.
@@ -56,7 +58,9 @@ class StationPicks:
     young: list[Row] = field(default_factory=list)
     detections: pd.DataFrame = field(default_factory=DETECTIONS.empty)
     stored_ns: int = 0
-
+    # Until when a reading that has begun goes, and whether data from before that came since.
+    out_ns: int = 0
+    late: bool = False
     keys: list[Key] = field(default_factory=list)  # of the young ones, in their order
 
     @property
@@ -92,6 +96,67 @@ class Repicked:
     problems: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A part of a station's spool that is to be picked as a run would, here or elsewhere."""
+
+    station: str
+    archive: Archive
+    channels: pd.DataFrame
+    settings: WaveformSettings
+    start_ns: int
+    stop_ns: int
+    reach_ns: int
+
+
+@dataclass(frozen=True)
+class Read:
+    """Picks and detections that begin in a part of a station's spool, and PROBLEMS."""
+
+    picks: pd.DataFrame
+    detections: pd.DataFrame
+    problems: pd.DataFrame
+
+
+def read(picker: Picker, part: Reading) -> Read:
+    """Pick a part of a station's spool.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be picked.
+    """
+    if not len(part.archive.segments):
+        return Read(PICKS.empty(), DETECTIONS.empty(), PROBLEMS.empty())
+    # The last sample counts: a window ends before its end.
+    half_ns = int(0.5 * NS_PER_S / part.archive.segments["sampling_rate_hz"].max())
+    records, problems = read_records(
+        part.archive,
+        part.station,
+        part.start_ns - part.reach_ns,
+        part.stop_ns + half_ns,
+        channels=part.channels,
+        settings=part.settings,
+    )
+    found = [picker.pick(r) for r in records if picker.unusable(r) is None]
+    return Read(
+        stack((_from(p, "time", part.start_ns) for p, _ in found), PICKS),
+        stack((_from(d, "starttime", part.start_ns) for _, d in found), DETECTIONS),
+        problems,
+    )
+
+
+def read_elsewhere(settings: PickingSettings, parts: list[Reading]) -> list[Read]:
+    """Pick parts of stations' spools in another process, which keeps its picker."""
+    picker = _picker(settings.model_dump_json())
+    return [read(picker, part) for part in parts]
+
+
+@lru_cache(maxsize=1)
+def _picker(settings: str) -> Picker:
+    return make_picker(PickingSettings.model_validate_json(settings))
+
+
 class PickBoard:
     """Picks of all stations of a spool.
 
@@ -120,6 +185,7 @@ class PickBoard:
         if found is None:
             self.stations[station] = StationPicks(start_ns - self.reach_ns)
             return
+        found.late = found.late or start_ns < found.out_ns
         found.final_ns = min(found.final_ns, start_ns - self.reach_ns)
         found.read_ns = min(found.read_ns, start_ns - 1)
         found.seen_ns = min(found.seen_ns, start_ns - 1)
@@ -162,6 +228,15 @@ class PickBoard:
         mine.seen_ns = max(mine.seen_ns, edge_ns)
         return Repicked(found.changed_ns, {}, PROBLEMS.empty())
 
+    def reading(self, station: str, spool: Spool, edge_ns: int, channels: pd.DataFrame) -> Reading:
+        """Prepare to pick what is not final of a station, up to the edge of its data."""
+        mine = self.stations[station]
+        start = mine.final_ns
+        stop = min(edge_ns, max(start, mine.read_ns) + _LONGEST_NS)
+        mine.out_ns, mine.late = stop, False
+        archive = spool.archive([station], start - self.reach_ns, stop)
+        return Reading(station, archive, channels, self.settings, start, stop, self.reach_ns)
+
     def pick(self, station: str, spool: Spool, edge_ns: int, channels: pd.DataFrame) -> Repicked:
         """Pick what is not final of a station, as a run would, up to the edge of its data.
 
@@ -170,33 +245,36 @@ class PickBoard:
         DataError
             If the data cannot be picked.
         """
-        mine = self.stations[station]
-        start = mine.final_ns
-        stop = min(edge_ns, max(start, mine.read_ns) + _LONGEST_NS)
-        archive = spool.archive([station], start - self.reach_ns, stop)
-        picks, detections, problems = PICKS.empty(), DETECTIONS.empty(), []
-        if len(archive.segments):
-            # The last sample counts: a window ends before its end.
-            half_ns = int(0.5 * NS_PER_S / archive.segments["sampling_rate_hz"].max())
-            records, about = read_records(
-                archive,
-                station,
-                start - self.reach_ns,
-                stop + half_ns,
-                channels=channels,
-                settings=self.settings,
-            )
-            problems.append(about)
-            found = [self.picker.pick(r) for r in records if self.picker.unusable(r) is None]
-            picks = stack((_from(p, "time", start) for p, _ in found), PICKS)
-            detections = stack((_from(d, "starttime", start) for _, d in found), DETECTIONS)
+        reading = self.reading(station, spool, edge_ns, channels)
+        changes = self.take(reading, read(self.picker, reading))
+        assert changes is not None  # nothing came between
+        return changes
+
+    def take(self, reading: Reading, found: Read) -> Repicked | None:
+        """Put what a station's spool shows in the place of what is not final.
+
+        Data may have come since it was read: what has been seen of the newest seconds and beyond
+        stays. None if some of them belong before its end, or the station has been read since: it is
+        void.
+        """
+        mine = self.stations.get(reading.station)
+        if mine is None or mine.late or mine.final_ns != reading.start_ns:
+            return None
+        start, stop = reading.start_ns, reading.stop_ns
         whole = mine.picks
+        picks = found.picks
+        if mine.seen_ns > stop:
+            since = _between([key[0] for key in mine.keys], stop - _ANEW_NS)
+            newest = [
+                row for row, key in zip(mine.young, mine.keys, strict=True) if key[0] >= since
+            ]
+            picks = stack([_before(picks, "time", since), table_of(newest)], PICKS)
         before = _from(whole, "time", start)
         changes = _compared(*([key_of(row) for row in rows_of(t)] for t in (before, picks)))
         ids = before["pick_id"].to_numpy(), picks["pick_id"].to_numpy()
         renamed = {ids[0][j]: ids[1][i] for i, j in changes.same.items() if ids[0][j] != ids[1][i]}
         mine.detections = stack(
-            [_before(mine.detections, "starttime", start), detections], DETECTIONS
+            [_before(mine.detections, "starttime", start), found.detections], DETECTIONS
         )
         mine.read_ns = max(mine.read_ns, stop)
         mine.seen_ns = max(mine.seen_ns, stop)
@@ -205,7 +283,7 @@ class PickBoard:
         mine.old = _before(whole, "time", mine.final_ns)
         mine.put(rows_of(_from(whole, "time", mine.final_ns)))
         self._old = None
-        return Repicked(changes.changed_ns, renamed, stack(problems, PROBLEMS))
+        return Repicked(changes.changed_ns, renamed, found.problems)
 
     def table(self, stations: Any, start_ns: int | None = None) -> pd.DataFrame:
         """Return the picks of some stations, from a time on, in order of time."""
@@ -220,8 +298,9 @@ class PickBoard:
         table = stack([old, table_of(young)], PICKS) if young else old
         if start_ns is not None:
             table = _from(table, "time", start_ns)
-        table = table[table["station"].isin(set(stations))]
-        return table.sort_values(["time", "station", "phase"], ignore_index=True)
+        if not set(self.stations) <= set(stations):
+            table = table[table["station"].isin(set(stations))]
+        return table.iloc[np.argsort(_times(table), kind="stable")].reset_index(drop=True)
 
     def newly_final(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return picks and detections that became final since the last call."""
@@ -250,6 +329,17 @@ class PickBoard:
                 mine.old = _from(mine.old, "time", limit_ns)
                 self._old = None
             mine.detections = _from(mine.detections, "starttime", limit_ns)
+
+
+def _between(times_ns: Sequence[int], near_ns: int) -> int:
+    """Return the first moment from some time on that no pick is so near to as to be on both sides.
+
+    ``times_ns`` are sorted.
+    """
+    for time_ns in times_ns:
+        if abs(time_ns - near_ns) <= _SAME_NS:
+            near_ns = time_ns + _SAME_NS + 1
+    return near_ns
 
 
 def _times(table: pd.DataFrame, column: str = "time") -> NDArray[np.int64]:

@@ -101,6 +101,7 @@ class Look:
     model: VelocityModel
     settings: AssociationSettings
     explained: frozenset[str]
+    quick: bool
 
 
 def look_at(
@@ -124,7 +125,7 @@ def look_at(
         Longest travel time.
     quick
         Count noise within two minutes in place of half an hour, and so need the picks of these
-        only: the answer is provisional.
+        only, and part no mixtures: the answer is provisional.
     """
     if quick:
         rate_s = min(settings.rate_window_s, _QUICK_RATE_S)
@@ -134,7 +135,7 @@ def look_at(
     last_s = picks["time"].max().value / NS_PER_S if len(picks) else span_s[0]
     near = window(picks, (span_s[0], min(span_s[1], last_s)), reach_s, settings)
     explained = explained.intersection(near["pick_id"])
-    return Look(span_s, near, stations, model, settings, explained)
+    return Look(span_s, near, stations, model, settings, explained, quick)
 
 
 def associate_span(look: Look) -> list[Solution]:
@@ -146,5 +147,6 @@ def associate_span(look: Look) -> list[Solution]:
         look.settings,
         span_s=look.span_s,
         explained=look.explained,
+        mixtures=not look.quick,
     )
     return [s for s in solutions_of(found) if look.span_s[0] <= s.origin_s < look.span_s[1]]
