@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from lithoscope import cli
 from lithoscope.catalog import Catalog, Store
 from lithoscope.errors import ConfigError, DataError
 from lithoscope.pipeline import run
-from lithoscope.pipeline.live import engine, intake, lookout
+from lithoscope.pipeline.live import aside, desk, engine, intake, lookout
 from lithoscope.pipeline.live.engine import watch
 from lithoscope.pipeline.live.sources import FolderSource, MemorySource, SeedLinkSource, open_source
 from lithoscope.pipeline.replay import Replay, ReplaySettings
@@ -84,6 +85,27 @@ def test_final_solution_is_that_of_a_run(case, packets, batch, tmp_path: Path) -
         assert set(actions[1:]) == {"update"}  # at least the magnitude came later
     assert set(stations) == set(batch.stations["station"])
     assert {"pick", "associate", "locate", "first location (data)"} <= set(health["stages"])
+
+
+def test_work_beside_the_picking_changes_nothing(
+    case, packets, batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a thread in the place of the process, which would take seconds to begin."""
+    submit, done = aside.Aside.submit, set()
+
+    def noted(self, work, *arguments):
+        done.add(work.__name__)
+        return submit(self, work, *arguments)
+
+    monkeypatch.setattr(aside, "child_processes", ThreadPoolExecutor)
+    monkeypatch.setattr(aside.Aside, "submit", noted)
+    monkeypatch.setattr(desk, "_READ_S", 60.0)
+    stream = list(Faults(5, late=100, doubled=0.1)(packets))
+    configuration = settings(live=small_turns(), engine={"workers": 2})
+    live, _ = watched(stream, case, tmp_path / "w", configuration)
+    assert_same_catalogue(live, batch)
+    assert set(live.picks["pick_id"]) == set(batch.picks["pick_id"])
+    assert done == {"measure", "associate_span", "read_elsewhere"}
 
 
 def test_lost_packets_invent_nothing(case, packets, tmp_path: Path) -> None:

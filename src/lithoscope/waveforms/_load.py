@@ -162,8 +162,8 @@ def _owned(
         channel, rate = channel_code(trace), trace.stats.sampling_rate
         few_ns = 2 * NS_PER_S / rate
         for want, piece in list(free):
-            low, high = piece.start_ns, piece.start_ns + offset_ns(piece.n_samples - 1, rate)
-            low, high = max(low, first_ns), min(high, last_ns)
+            low = max(piece.start_ns, first_ns)
+            high = min(piece.start_ns + offset_ns(piece.n_samples - 1, rate), last_ns)
             begin, end = trace.stats.starttime.ns, trace.stats.endtime.ns
             held = begin - few_ns <= low <= high <= end + few_ns
             if want.run.channel == channel and held:

@@ -254,10 +254,11 @@ class Desk:
             self.provisional.setdefault(name.rsplit("/", 2)[0], set()).add(name)
 
     def _measure_latency(self, event: LiveEvent) -> None:
-        p = event.picks[event.picks["phase"] == "P"]["time"].sort_values()
-        if len(p) >= 4:
-            seconds = (self._now_ns() - int(p.iloc[3].value)) / NS_PER_S
-            self.meter.add("first location (data)", seconds)
+        """Take the time since the fourth P, or the last pick if there are fewer."""
+        times = event.picks["time"].sort_values()
+        p = times[event.picks["phase"] == "P"]
+        moment = p.iloc[3] if len(p) >= 4 else times.iloc[-1]
+        self.meter.add("first location (data)", (self._now_ns() - moment.value) / NS_PER_S)
 
     def _cancel(self, event: LiveEvent, reason: str) -> None:
         self._todo.pop(event.event_id, None)
