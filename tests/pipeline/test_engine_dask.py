@@ -85,3 +85,17 @@ def test_without_distributed_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 )
 def test_tasks_take_a_minute_and_less_towards_the_end(seconds, left, workers, size) -> None:
     assert task_size(seconds, left, workers) == size
+
+
+def test_workers_that_do_not_end_in_time_are_no_failure_of_the_run() -> None:
+    class Slow:
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+            raise TimeoutError
+
+    engine = DaskEngine.__new__(DaskEngine)
+    engine._client, engine._cluster = Slow(), Slow()
+    engine.close()
+    assert engine._client.closed == engine._cluster.closed == 1
