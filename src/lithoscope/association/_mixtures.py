@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,16 +30,21 @@ def look(
     among: NDArray[np.bool_],
     span_s: tuple[float, float],
     spans: FloatArray,
+    *,
+    beyond: bool = False,
 ) -> tuple[FloatArray, FloatArray]:
     """Search around some picks for events of those ``among``, with origin times in ``span_s``.
 
-    Returns origins (n, 4) and what was fitted (n, `N_FITTED`).
+    Or ``beyond``, to the ends of the roots that hold these times. Returns origins (n, 4) and what
+    was fitted (n, `N_FITTED`).
     """
     root_s = 2.0 ** np.ceil(np.log2(2 * spans[0]))
     roots = root_starts(picks.time[around], net, root_s)
     roots = roots[(roots + root_s > span_s[0]) & (roots <= span_s[1])]
     left = only(picks, among)
     free = np.ones(left.time.size, dtype=np.bool_)
+    if beyond:
+        span_s = -math.inf, math.inf
     return search(net, grid, rules, left, free, roots, root_s, span_s, spans)
 
 
@@ -68,7 +75,8 @@ def unmix(
         reach = picks.time[own].max() - moment
         near = np.abs(picks.time - moment) <= 2 * reach
         span_s = (moment - reach, moment + reach)
-        found = look(sharp, grid, strict, picks, own, own | (free & near), span_s, spans)
+        among = own | (free & near)
+        found = look(sharp, grid, strict, picks, own, among, span_s, spans, beyond=True)
         origins.append(found[0])
         fitted.append(found[1])
     table = np.concatenate(fitted)
