@@ -93,6 +93,18 @@ def test_a_run_keeps_its_grid_when_its_first_files_are_gone(tmp_path: Path) -> N
     assert before[0][0] == window[0]  # on the grid of the first sample
 
 
+def test_the_last_sample_counts_where_a_new_file_begins_with_it(tmp_path: Path) -> None:
+    """Data to the full minute, both ends included, as archives give them out."""
+    begin_ns = START_NS - START_NS % (60 * NS_PER_S)
+    values = np.arange(1, 12_002, dtype=np.int32)
+    cuts = encode_records(("XX", "AAA", "", "HHZ"), begin_ns, RATE, values, max_samples=200)
+    spool = Spool(tmp_path / "spool", 60.0)
+    list(spool.append([decode(cut.raw) for cut in cuts]))
+    records, _ = read_records(spool.archive([STATION]), STATION)
+    assert [r.n_samples for r in records] == [12_001]
+    assert np.array_equal(records[0].data[0], values)
+
+
 def test_half_a_record_at_the_end_is_taken_off(tmp_path: Path) -> None:
     stream = packets(40)
     spool = Spool(tmp_path / "spool", 600.0)

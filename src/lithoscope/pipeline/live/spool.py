@@ -315,9 +315,14 @@ class Spool:
         if origin is not None and _continues(origin, head):
             n = nearest_sample(head.start_ns - origin[0], origin[1])
             rows.append(_row(channel, "", Piece(origin[0], origin[1], n, head.start_ns)))
+        before: Piece | None = None
         for number in numbers[first:stop]:
             segment = channel.segments[number]
-            rows += [_row(channel, segment.file, p) for p in segment.pieces if p.n_samples > 1]
+            for piece in segment.pieces:
+                # A sample alone is none of an archive, unless a file's end cut it off.
+                if piece.n_samples > 1 or (before is not None and _follows(before, piece)):
+                    rows.append(_row(channel, segment.file, piece))
+                before = piece
         return rows
 
     def _origin(self, channel: Channel, number: int) -> tuple[int, float] | None:
@@ -444,6 +449,13 @@ def _continues(run: tuple[int, float], piece: Piece) -> bool:
         return False
     place = (piece.start_ns - run[0]) * run[1] / NS_PER_S
     return abs(place - round(place)) <= 0.5
+
+
+def _follows(before: Piece, piece: Piece) -> bool:
+    """Tell whether a piece begins where another ends."""
+    step = offset_ns(1, before.rate_hz)
+    same_rate = abs(piece.rate_hz / before.rate_hz - 1.0) <= 1e-8
+    return same_rate and abs(piece.start_ns - before.end_ns - step) <= step // 2
 
 
 def miniseed2(packet: Packet) -> bytes:
