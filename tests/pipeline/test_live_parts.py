@@ -18,9 +18,10 @@ import pytest
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import ConfigError, StorageError
 from lithoscope.pipeline import stages
+from lithoscope.pipeline.live import intake
 from lithoscope.pipeline.live.health import ChannelSignal, Problems
 from lithoscope.pipeline.live.hooks import Hooks, wanted
-from lithoscope.pipeline.live.intake import NetworkClock
+from lithoscope.pipeline.live.intake import NetworkClock, Pace
 from lithoscope.pipeline.live.newest import Newest
 from lithoscope.pipeline.live.picks import _compared
 from lithoscope.pipeline.live.settings import HookSettings
@@ -201,6 +202,25 @@ def test_clock_follows_the_network_not_one_station() -> None:
                 clock.see(station, second * NS_PER_S)
         clock.see("E", (second + 3600) * NS_PER_S)  # an hour ahead
     assert clock.now_ns == 100 * NS_PER_S
+
+
+def test_pace_is_that_of_the_last_seconds_or_of_a_longer_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(intake.time, "monotonic", lambda: now)
+    pace = Pace()
+    assert pace.at(START_NS) == 0.0
+    for _ in range(40):
+        now += 0.5
+        found = pace.at(START_NS + round((now - 100.0) * 20 * NS_PER_S))
+    assert found == pytest.approx(20.0)
+    now += 8.0  # a long turn
+    assert pace.at(START_NS + round(400 + 20 * NS_PER_S * 20 + 8 * NS_PER_S)) < 4.0
+    for _ in range(10):
+        now += 0.5
+        found = pace.at(START_NS + round((now - 128.0) * NS_PER_S) + 408 * NS_PER_S)
+    assert found == pytest.approx(1.0)
 
 
 def test_ids_stay_with_the_picks() -> None:

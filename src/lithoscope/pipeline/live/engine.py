@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from lithoscope.pipeline.live.health import (
     open_files,
 )
 from lithoscope.pipeline.live.hooks import Hooks, check_hooks
-from lithoscope.pipeline.live.intake import Intake
+from lithoscope.pipeline.live.intake import Intake, Pace
 from lithoscope.pipeline.live.network import Network
 from lithoscope.pipeline.live.picks import PickBoard, StationPicks
 from lithoscope.pipeline.live.receive import Receiver
@@ -63,7 +62,6 @@ _PRUNE_NS = 300 * NS_PER_S
 _RETRY_S = 5.0
 # Data that come faster than this many times real time are worked on as if some waited.
 _HURRY = 2.0
-_PACE_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -168,7 +166,7 @@ class Watch:
         self._times = dict.fromkeys(("sync", "status", "slow"), time.monotonic())
         self._times["save"] = -math.inf  # at once: a folder that refuses shows at the start
         self._retry: dict[str, float] = {}
-        self._steps: deque[tuple[float, int]] = deque()
+        self._pace = Pace()
         self._pruned_ns = 0
         self._syncer = ThreadPoolExecutor(1, "sync")
         self._syncing: Future[None] | None = None
@@ -313,7 +311,7 @@ class Watch:
         self._attempt("stations", self._update_network)
         desk = self.desk
         desk.clock_ns = self.clock.now_ns
-        hurry = self.intake.waiting > 0 or self._pace() > _HURRY
+        hurry = self.intake.waiting > 0 or self._pace.at(self.clock.now_ns) > _HURRY
         for station in desk.due(receiver.onsets, idle=not items):
             self._attempt(f"pick {station}", partial(desk.pick, station))
             receiver.onsets.discard(station)
@@ -329,16 +327,6 @@ class Watch:
             self._mark("slow")
         self._housekeeping()
         return items
-
-    def _pace(self) -> float:
-        """Return how many seconds of data came in each second of the last few, or last turn."""
-        now = time.monotonic(), self.clock.now_ns
-        steps = self._steps
-        while len(steps) > 1 and steps[1][0] < now[0] - _PACE_S:
-            steps.popleft()
-        steps.append(now)
-        seconds = now[0] - steps[0][0]
-        return (now[1] - steps[0][1]) / NS_PER_S / seconds if seconds > 0 else 0.0
 
     def _housekeeping(self) -> None:
         if self._since("sync") >= self.live.sync_s:

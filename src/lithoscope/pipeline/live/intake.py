@@ -6,16 +6,19 @@ import math
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lithoscope.constants import NS_PER_S
 from lithoscope.errors import LithoscopeError
 from lithoscope.pipeline.live.health import steady_memory
 from lithoscope.pipeline.live.sources import PacketSource
 from lithoscope.waveforms.seedlink import Packet
 
 _RETRY_S = (1.0, 60.0)
+_PACE_S = 3.0
 
 
 class NetworkClock:
@@ -39,6 +42,22 @@ class NetworkClock:
             n = len(self.ends)
             k = max(2, math.ceil(n / 4)) if n >= 3 else 1
             self.now_ns = max(self.now_ns, sorted(self.ends.values())[-k])
+
+
+class Pace:
+    """How many seconds of data come in each second of the last few, or of the last turn."""
+
+    def __init__(self) -> None:
+        self._steps: deque[tuple[float, int]] = deque()
+
+    def at(self, clock_ns: int) -> float:
+        """Return the pace when the data have come to a time."""
+        steps, now = self._steps, time.monotonic()
+        while len(steps) > 1 and steps[1][0] < now - _PACE_S:
+            steps.popleft()
+        steps.append((now, clock_ns))
+        seconds = now - steps[0][0]
+        return (clock_ns - steps[0][1]) / NS_PER_S / seconds if seconds > 0 else 0.0
 
 
 @dataclass
