@@ -321,8 +321,9 @@ def kills(options: argparse.Namespace, folder: Path) -> None:
             *("--set", "engine.workers=1", "--set", "live.status_s=0.05", "--json"),
             *("--set", "live.queue_packets=100", "--until-idle", "20"),
         ]
-        # A share of the data for each process, so that the last kill comes near their end.
-        share = 9000 / options.kills
+        # A share of the data for each process, so that the last kill comes before their end: a
+        # watch takes twice what its last status tells.
+        share = 4500 / options.kills
         for _ in range(options.kills):
             process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
             assert process.stdout is not None
