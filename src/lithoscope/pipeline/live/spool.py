@@ -454,8 +454,8 @@ def _continues(run: tuple[int, float], piece: Piece) -> bool:
 def _follows(before: Piece, piece: Piece) -> bool:
     """Tell whether a piece begins where another ends."""
     step = offset_ns(1, before.rate_hz)
-    same_rate = abs(piece.rate_hz / before.rate_hz - 1.0) <= 1e-8
-    return same_rate and abs(piece.start_ns - before.end_ns - step) <= step // 2
+    after = piece.start_ns - before.end_ns >= step - step // 2
+    return after and _joins((before.start_ns, before.rate_hz), before.end_ns + step, piece)
 
 
 def miniseed2(packet: Packet) -> bytes:
