@@ -97,6 +97,26 @@ class Browser:
         # In one go: the page may build itself anew between two scripts.
         self.wait(f"(e => e && (e.click(), true))({found})", selector, text)
 
+    def press(self, *keys: str) -> None:
+        """Press keys where the focus is, as a user does: an element looked up could be gone."""
+        chains = pytest.importorskip("selenium.webdriver.common.action_chains")
+        chains.ActionChains(self.driver).send_keys(*keys).perform()
+
+    def write(self, selector: str, text: str) -> None:
+        """Type in place of what a field holds."""
+        field = "document.querySelector(arguments[0])"
+        self.wait(f"(e => e && (e.focus(), e.select(), true))({field})", selector)
+        self.press(text)
+
+    def focused(self) -> str:
+        """Return what the control with the focus is: where it leads, its label or its words."""
+        return str(
+            self.js(
+                "const e = document.activeElement; return e.getAttribute('href')"
+                " ?? e.getAttribute('aria-label') ?? (e === document.body ? '' : e.textContent)"
+            )
+        )
+
     def errors(self) -> list[str]:
         """What the console has seen since the last call, other than plain remarks."""
         entries = self.driver.get_log("browser")

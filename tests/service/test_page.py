@@ -11,7 +11,12 @@ from page_server import HOSTILE, TOKEN, PageServer
 EVENT = "ls000010"
 STATION = "XX.ST03..HH"
 VIEWS = {
-    "map": ("/", "lithoscope.catalogue.state === 'ready' && lithoscope.stations.list.length > 0"),
+    "map": (
+        "/",
+        "lithoscope.catalogue.state === 'ready' && lithoscope.stations.list.length > 0"
+        " && document.getElementById('title').textContent"
+        " && (lithoscope.overview().timeline.axes || lithoscope.catalogue.n === 0)",
+    ),
     "event": (f"/#/event/{EVENT}", "document.querySelectorAll('.seg').length === 3"),
     "stations": ("/#/stations", "document.querySelectorAll('tbody tr').length === 14"),
     "station": (f"/#/station/{STATION}", "document.querySelectorAll('canvas').length === 4"),
@@ -156,10 +161,9 @@ def test_the_list_sorts_searches_and_holds_only_what_is_seen(
         ]
         assert shown == sorted(shown, reverse=times == 1)
     assert page.js("return document.querySelectorAll('tr.row').length") < 60
-    box = page.find("input[type=search]")
-    box.send_keys("LS00001")
+    page.write("input[type=search]", "LS00001")
     page.wait("lithoscope.catalogue.nShown === 10")
-    box.send_keys("zzz")
+    page.press("zzz")
     page.wait("document.querySelector('.list-panel').textContent.includes('No event passes')")
 
 
@@ -169,23 +173,22 @@ def test_the_keyboard_reaches_and_works_everything(
     keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
     show(page, shared_server)
     page.js("lithoscope.overview().map.over.focus()")
-    over = page.driver.switch_to.active_element
     before = page.js("const v = lithoscope.overview().map.view; return [v.x, v.scale]")
-    over.send_keys(keys.ARROW_RIGHT, "+")
+    page.press(keys.ARROW_RIGHT, "+")
     page.wait("lithoscope.overview().map.view.x > arguments[0]", before[0])
     page.wait("lithoscope.overview().map.view.scale > arguments[0]", before[1])
-    page.find(".map-panel canvas.over").send_keys("n", "n")
+    page.press("n", "n")
     page.wait("lithoscope.catalogue.selected === 'ls000001'")
     page.js("document.querySelector('.time-panel canvas').focus()")
-    page.driver.switch_to.active_element.send_keys(keys.ARROW_DOWN)
+    page.press(keys.ARROW_DOWN)
     page.wait("lithoscope.catalogue.nShown < 300")
-    page.driver.switch_to.active_element.send_keys(keys.ESCAPE)
+    page.press(keys.ESCAPE)
     page.wait("lithoscope.catalogue.nShown === 300")
     # every control shows where the focus is, and the tab key leaves each again
     page.js("document.getElementById('skip').focus()")
     seen = set()
     for _ in range(40):
-        page.driver.switch_to.active_element.send_keys(keys.TAB)
+        page.press(keys.TAB)
         seen.add(
             page.js(
                 "const e = document.activeElement; const s = getComputedStyle(e);"
@@ -195,9 +198,79 @@ def test_the_keyboard_reaches_and_works_everything(
         )
     assert len(seen) >= 25
     assert [text for text in seen if not text.startswith("BODY") and text.endswith("false")] == []
-    over = page.find(".map-panel canvas.over")
-    over.send_keys(keys.ENTER)
+    page.js("lithoscope.overview().map.over.focus()")
+    page.press(keys.ENTER)
     page.wait("location.hash === '#/event/ls000001'")
+
+
+def test_the_tab_key_goes_through_the_whole_list(page: Browser, shared_server: PageServer) -> None:
+    """Rows exist only in sight: those that come and go as it scrolls must not take the focus."""
+    keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
+    show(page, shared_server)
+    newest = sorted(shared_server.catalogue.rows.values(), key=lambda row: -row[1])
+    page.js("document.querySelector('tr.row a').focus()")
+    for row in newest[:60]:
+        assert page.focused() == f"#/event/{row[0]}"
+        page.wait("document.activeElement.closest('tr').nextElementSibling?.matches('.row')")
+        page.press(keys.TAB)
+
+
+def test_the_focus_outlives_what_is_drawn_anew(page: Browser, server: PageServer) -> None:
+    keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
+    page.open(server.url + "/")
+    page.js("sessionStorage.setItem('lithoscope-token', arguments[0])", TOKEN)
+    show(page, server)
+    server.wait_for_listener()
+    rows = server.catalogue.rows
+    newest, last, fourth = sorted(rows, reverse=True)[:3]  # ids are in the order of time
+    # a new event above, a new place in the order, an event that is gone
+    page.js("document.querySelectorAll('tr.row a')[1].focus()")
+    rows["ls999999"] = ["ls999999", rows[newest][1] + 60_000, *rows[newest][2:]]
+    server.announce("new", "ls999999")
+    page.wait("document.querySelectorAll('tr.row a')[2] === document.activeElement")
+    rows[last][1] = rows[fourth][1] - 1
+    server.announce("update", last)
+    page.wait("document.querySelectorAll('tr.row a')[3] === document.activeElement")
+    assert page.focused() == f"#/event/{last}"
+    del rows[last]
+    server.announce("cancel", last)
+    page.wait("!lithoscope.catalogue.row.has(arguments[0])", last)
+    assert page.focused() == "List of events"
+    # a link of the frame, which is marked anew for each view
+    page.js("document.querySelector('nav a[href=\"#/stations\"]').focus()")
+    page.press(keys.ENTER)
+    page.wait("document.querySelectorAll('tbody tr').length === 14")
+    assert page.focused() == "#/stations"
+    # a table that is read again
+    page.size(390, 844)
+    page.js(
+        "const link = document.querySelectorAll('tbody a')[5]; link.focus();"
+        "link.closest('[role=region]').scrollLeft = 90; link.id = ''; link.old = true;"
+        "lithoscope.stations.load()"
+    )
+    page.wait("document.querySelectorAll('tbody a')[5].old === undefined")
+    assert page.focused() == f"#/station/{server.catalogue.stations[5]['station']}"
+    assert page.js("return document.querySelector('[role=region]').scrollLeft") == 90
+    # a word half written and a plot's button, while the event changes
+    page.js("location.hash = arguments[0]", f"#/event/{EVENT}")
+    page.wait(VIEWS["event"][1])
+    for selector in (".form textarea", "[aria-label='Order of the traces'] button"):
+        before = page.js(
+            "const e = document.querySelector(arguments[0]); e.focus();"
+            "window.drawn = document.querySelector('.h560 canvas'); return e.textContent",
+            selector,
+        )
+        if selector.endswith("textarea"):
+            page.press("sne", keys.ARROW_LEFT)
+        server.announce("update", EVENT)
+        page.wait("!document.contains(window.drawn) && document.querySelector('.h560 canvas')")
+        assert page.js(
+            "return document.activeElement === document.querySelector(arguments[0])", selector
+        ), before
+        if selector.endswith("textarea"):
+            page.press("e")
+            assert page.js("return document.activeElement.value") == "snee"
+    page.js("sessionStorage.clear()")
 
 
 def test_live_changes_arrive_without_reload(page: Browser, server: PageServer) -> None:
@@ -272,7 +345,7 @@ def test_text_of_the_data_stays_text(page: Browser, shared_server: PageServer) -
         assert HOSTILE in page.text()
     assert page.js("return window.hurt") is None
     assert page.js("return document.querySelectorAll('main img').length") == 0
-    assert "<b>" in page.find("#title").text
+    page.wait("document.getElementById('title').textContent.includes('<b>')")
 
 
 def test_review_needs_the_token_and_keeps_it_in_the_tab(page: Browser, server: PageServer) -> None:
@@ -280,13 +353,9 @@ def test_review_needs_the_token_and_keeps_it_in_the_tab(page: Browser, server: P
     assert "Read-only" in page.text()
     for token, wanted in (("wrong", "not accepted"), (TOKEN, "manual, reviewed")):
         page.click("#operator")
-        box = page.find("dialog input")
-        box.clear()
-        box.send_keys(token)
+        page.write("dialog input", token)
         page.click("dialog button", "Use token")
-        page.wait("document.querySelector('.form textarea')")
-        page.find(".form textarea").clear()
-        page.find(".form textarea").send_keys(f"looks right {HOSTILE}")
+        page.write(".form textarea", f"looks right {HOSTILE}")
         page.click(".form button", "Accept")
         page.wait("document.body.innerText.includes(arguments[0])", wanted)
     assert [text.removeprefix("Bearer ") for text in server.reviews_with] == ["wrong", TOKEN]
@@ -299,17 +368,21 @@ def test_review_needs_the_token_and_keeps_it_in_the_tab(page: Browser, server: P
     page.errors()  # the browser reports the 403 itself
 
 
+def taken(page: Browser, server: PageServer, n: int) -> None:
+    """Wait until the service has ``n`` reviews and the page knows it, which empties its form."""
+    until(lambda: len(server.catalogue.n_reviews) == n)
+    page.wait("document.querySelector('.form .message').textContent === 'Done.'")
+
+
 def test_picks_are_moved_removed_and_added(page: Browser, server: PageServer) -> None:
     page.open(server.url + "/")
     page.js("sessionStorage.setItem('lithoscope-token', arguments[0])", TOKEN)
     show(page, server, "event")
     page.wait("document.querySelector('.h560 canvas')")
     page.js("document.querySelector('.scrolly td button').click()")  # Move, of the first arrival
-    field = page.find(".form input[type=number]")
-    field.clear()
-    field.send_keys("0.25")
+    page.write(".form input[type=number]", "0.25")
     page.click(".form button", "Move and locate again")
-    until(lambda: server.catalogue.n_reviews)
+    taken(page, server, 1)
     review = server.catalogue.n_reviews[0]
     assert review["action"] == "move_pick"
     station, phase, old_ms = review["pick_id"].split("/")
@@ -318,7 +391,7 @@ def test_picks_are_moved_removed_and_added(page: Browser, server: PageServer) ->
     assert moved - int(old_ms) == pytest.approx(250, abs=1)
     page.click(".scrolly td button", "Remove")
     page.click(".form button", "Remove and locate again")
-    until(lambda: len(server.catalogue.n_reviews) == 2)
+    taken(page, server, 2)
     removed = server.catalogue.n_reviews[1]
     assert (removed["action"], removed["pick_id"]) == ("remove_pick", review["pick_id"])
     # A double click on the last trace, at its right end, proposes an S there.
@@ -329,7 +402,7 @@ def test_picks_are_moved_removed_and_added(page: Browser, server: PageServer) ->
         "(document.querySelector('.h560 canvas'))"
     )
     page.click(".form button", "Add and locate again")
-    until(lambda: len(server.catalogue.n_reviews) == 3)
+    taken(page, server, 3)
     added = server.catalogue.n_reviews[2]
     assert (added["action"], added["phase"], added["time_sigma_s"]) == ("add_pick", "S", 0.1)
     assert added["station"] == "XX.ST13..HH"
@@ -352,7 +425,7 @@ def test_an_archive_without_recordings_or_events_says_so(page: Browser) -> None:
     with PageServer(0, archive=True) as server:
         show(page, server)
         assert "The catalogue holds no events yet." in page.text()
-        assert page.find("#connection").text == "Connected"
+        page.wait("document.getElementById('connection').textContent === 'Connected'")
         assert page.violations() == []
         page.open(f"{server.url}/#/station/{STATION}")
         page.wait("document.body.innerText.includes('No picks of this station')")

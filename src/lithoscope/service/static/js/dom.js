@@ -22,11 +22,49 @@ function append(element, children) {
   }
 }
 
-/** Replace all that an element holds. */
+/**
+ * Replace all that an element holds; the keyboard's focus and what is scrolled stay where they were.
+ * Children that are taken from what it holds now are given by a function.
+ */
 export function fill(element, ...children) {
+  const [refocus, rescroll] = [focusIn(element), scrolledIn(element)];
   element.replaceChildren();
-  append(element, children);
+  append(element, children.map((child) => (typeof child === "function" ? child() : child)));
+  rescroll();
+  refocus();
   return element;
+}
+
+const REACHED = "a[href], button, input, select, textarea, summary, [tabindex]";
+
+/** What a control is called before and after it is made anew. */
+const nameOf = (control) => `${control.tagName} ${control.getAttribute("href") || control.id
+  || control.getAttribute("aria-label") || control.textContent}`;
+
+/**
+ * Return what gives the focus back: to the same control, to its equal among the new ones, or, where it
+ * is gone, to the part of the page that it was in, so that the tab key goes on from there.
+ */
+function focusIn(element) {
+  const active = document.activeElement;
+  if (active === element || !element.contains(active)) return () => {};
+  const name = nameOf(active);
+  const alike = () => [...element.querySelectorAll(REACHED)].filter((control) => nameOf(control) === name);
+  const nth = alike().indexOf(active);
+  return () => {
+    const found = element.contains(active) ? active : alike()[nth] ?? element.closest("[tabindex]");
+    found?.focus({ preventScroll: true });
+  };
+}
+
+/** Return what scrolls the parts of an element that scroll by themselves to where they are now. */
+function scrolledIn(element) {
+  const parts = () => [...element.querySelectorAll("[role=region]")];
+  const places = new Map(parts().map((part) => [nameOf(part), [part.scrollLeft, part.scrollTop]])
+    .filter(([, place]) => place.some(Boolean)));
+  return () => {
+    if (places.size) for (const part of parts()) part.scrollTo(...(places.get(nameOf(part)) ?? [0, 0]));
+  };
 }
 
 /** A panel with a heading; `extra` goes beside the heading. */

@@ -7,13 +7,13 @@ import { eastNorth, ellipse } from "./projection.js";
 import { colour } from "./theme.js";
 
 export class Posterior {
-  constructor(event, samples) {
+  constructor(event, samples, side = 0) {
     this.event = event;
     this.points = samples.longitude.map((lon, k) => [...eastNorth(lon, samples.latitude[k], event), samples.depth_km[k]]);
-    this.side = 0;
+    this.side = side;
     this.canvas = h("canvas", { role: "img", "aria-label": this.describe() });
     this.element = h("div", { class: "plot" }, this.canvas);
-    this.choice = segments("Section of the cloud", [[0, "W–E"], [1, "S–N"]], 0, (side) => {
+    this.choice = segments("Section of the cloud", [[0, "W–E"], [1, "S–N"]], side, (side) => {
       this.side = side;
       this.drawing.ask();
     });

@@ -22,6 +22,13 @@ class EventView {
     this.turn = 0;
     this.component = "z";
     this.review = new Review(id, summary.review !== false, () => this.load(), () => format.milliseconds(this.answer.event.time));
+    // these parts outlive a change of the event, so that nothing blinks or loses the focus
+    this.sectionBody = h("div", { class: "plot h560" }, h("p", { class: "empty" }, "Loading waveforms …"));
+    this.sectionHead = h("span");
+    this.sectionOrder = h("span");
+    this.cloudBody = h("div", { class: "plot h280 cloud" }, h("p", { class: "empty" }, "Loading the posterior …"));
+    this.cloudHead = h("span");
+    this.cloudSide = h("span", { class: "segs" });
     this.element = h("article", { class: "view" }, h("p", { class: "state" }, "Loading event …"));
     this.onOperator = () => this.load();
     addEventListener("operator", this.onOperator);
@@ -60,16 +67,11 @@ class EventView {
   build() {
     this.turn += 1;
     const { event, arrivals, station_magnitudes: magnitudes, versions } = this.answer;
-    this.sectionBody = h("div", { class: "plot h560" }, h("p", { class: "empty" }, "Loading waveforms …"));
-    this.sectionHead = h("span");
-    this.sectionOrder = h("span");
     const component = segments("Component", [["z", "Vertical"], ["h", "Transverse"]], this.component, (value) => {
       this.component = value;
       this.loadSection();
     });
-    this.cloudBody = h("div", { class: "plot h280 cloud" }, h("p", { class: "empty" }, "Loading the posterior …"));
-    this.cloudHead = h("span");
-    fill(this.element, this.head(event),
+    fill(this.element, this.head(event), () =>
       h("div", { class: "grid" },
         h("div", { class: "c8 stack" },
           panel("Record section", "", this.sectionBody, [this.sectionHead, h("span", { class: "segs" }, component, this.sectionOrder)]),
@@ -78,7 +80,7 @@ class EventView {
           panel("Review", "", h("div", { class: "body" }, this.review.element, audit(this.answer.audit)))),
         h("div", { class: "c4 stack" },
           panel("Uncertainty", "", h("div", { class: "body" }, h("ul", { class: "clean" }, format.uncertaintyInWords(event).map((text) => h("li", {}, text))))),
-          panel("Posterior of the hypocentre", "", this.cloudBody, this.cloudHead),
+          panel("Posterior of the hypocentre", "", this.cloudBody, [this.cloudHead, this.cloudSide]),
           panel("Magnitude of each station", "", this.magnitudes(event, magnitudes ?? [])),
           panel("Solution", "", h("div", { class: "body" }, facts(event))))));
   }
@@ -148,8 +150,7 @@ class EventView {
     section.drawing.watcher.observe(this.sectionBody);
     const band = value.band_hz ? `${format.number(value.band_hz[0], 0)}–${format.number(value.band_hz[1], 0)} Hz, each to its own peak` : "each to its own peak";
     fill(this.sectionHead, h("span", { class: "small soft" }, `${band}; dashed: predicted `, h("span", { class: "p" }, "P"), " and ", h("span", { class: "s" }, "S")));
-    this.sectionOrder.replaceWith(section.choice);
-    this.sectionOrder = section.choice;
+    fill(this.sectionOrder, section.choice);
   }
 
   showSamples({ value, error }) {
@@ -157,13 +158,14 @@ class EventView {
       fill(this.cloudBody, h("p", { class: "empty" }, error ?? value?.reason ?? "No samples of the posterior."));
       return;
     }
-    const cloud = new Posterior(this.answer.event, value);
+    const cloud = new Posterior(this.answer.event, value, this.cloud?.side);
+    this.cloud = cloud;
     this.drawings.push(cloud.drawing);
     fill(this.cloudBody, cloud.element.firstChild);
     cloud.drawing.resize();
     cloud.drawing.watcher.observe(this.cloudBody);
     fill(this.cloudHead, h("span", { class: "small soft" }, "— 68 %  - - 95 %"));
-    this.cloudHead.parentElement.append(cloud.choice);
+    fill(this.cloudSide, cloud.choice);
   }
 
   /** A change announced by the service. */

@@ -19,8 +19,7 @@ export function healthView() {
   };
   load();
   const timer = setInterval(() => {
-    // a table that someone is working in stays as it is
-    if (document.visibilityState === "visible" && !element.contains(document.activeElement)) load();
+    if (document.visibilityState === "visible") load();
   }, EVERY_MS);
   return { element, title: "Health", close: () => clearInterval(timer) };
 }

@@ -148,13 +148,19 @@ export class Overview {
     this.list.reveal();
     this.section.drawing.ask();
     const i = catalogue.row.get(catalogue.selected);
+    if (i === undefined && this.card.contains(document.activeElement)) this.map.over.focus();
     this.card.hidden = i === undefined;
-    if (i !== undefined) this.showCard(i);
+    if (i === undefined) this.cardShows = null;
+    else this.showCard(i);
     this.map.ask();
   }
 
   async showCard(i) {
     const id = catalogue.event_id[i];
+    // a card that says the same is not read out again with each change of the catalogue
+    const shows = JSON.stringify(["version", "time", "longitude", "latitude", "depth_km", "magnitude"].map((name) => catalogue[name][i]).concat(id));
+    if (this.cardShows === shows) return;
+    this.cardShows = shows;
     const words = h("div", { class: "small soft" }, "…");
     fill(this.card,
       h("div", { class: "row" }, h("span", { class: "big" }, format.magnitude(catalogue.magnitude[i], catalogue.magnitude_type[i])),
@@ -169,6 +175,7 @@ export class Overview {
       fill(words, cardWords(event));
       this.map.ask();
     } catch (error) {
+      this.cardShows = null;
       fill(words, error.message);
     }
   }
