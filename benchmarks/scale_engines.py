@@ -1,6 +1,7 @@
 """Dask beside local processes: the same catalogue, what it costs, and how it grows.
 
-    python benchmarks/scale_engines.py [--small] [--case NAME] [--engines | --kills N --engine KIND]
+    python benchmarks/scale_engines.py [--small] [--case NAME] [--engines]
+    python benchmarks/scale_engines.py [--kills N] [--worker-kills N] --engine KIND
 
 The same data are run with one local process and on a Dask cluster; every table of the catalogues
 must be equal to the last digit. The cluster is spread over two network namespaces (it needs root
@@ -12,8 +13,8 @@ machine. Real recordings are read from LITHOSCOPE_DATA; ``--small`` takes a synt
 stations, 10 minutes, seed 7), one process and the namespaces only. A run that is not counted comes
 first, so that compiled code is in its cache.
 ``--kills N`` instead kills a run (SIGKILL; all its processes, or the client alone in turn) at N
-random moments of its CPU time, seed 0, and starts it again each time, then kills N / 2 single
-workers.
+random moments of its CPU time, seed 0, and starts it again each time; ``--worker-kills N`` kills N
+single workers of runs, two a run, which must end by themselves.
 """
 
 from __future__ import annotations
@@ -228,13 +229,14 @@ def kills(data: Data, folder: Path, reference: Catalog, kind: str, n: int, cpu_s
             where[stage] += 1
             print(f"{kind}, kill {n_killed} of run {n_runs} while {stage}", flush=True)
             continue
-        n_wrong += process.wait() != 0 or differing(open_run(output), reference) > 0
+        n_wrong += wrong(process, output, reference)
         n_runs += 1
         if n_killed >= n:
             break
     print(
         f"{kind}, run killed at {n_killed} random moments ({counts(where)}), {n_runs} run(s) got "
-        f"through: {n_wrong} differ from the undisturbed one, {n_orphans} left processes behind",
+        f"through: {n_wrong} failed or differ from the undisturbed one, {n_orphans} left processes "
+        "behind",
         flush=True,
     )
 
@@ -250,18 +252,19 @@ def worker_kills(
         output = folder / f"worker-{kind}-{n_runs}"
         process = begin(data, output, kind)
         # Twice at most: a unit that lost its worker three times ends the run, by design.
-        for moment in np.sort(rng.uniform(0.1, 1.0, 2)):
+        for moment in np.sort(rng.uniform(0.02, 1.0, 2)):
             if works_for(process, moment * cpu_s) and (found := workers_of(process.pid)):
                 stage = stage_of(log_of(output))
-                os.kill(int(rng.choice(found)), signal.SIGKILL)
-                n_killed += 1
-                where[stage] += 1
-                print(f"{kind}, worker kill {n_killed} of run {n_runs} while {stage}", flush=True)
-        n_wrong += process.wait() != 0 or differing(open_run(output), reference) > 0
+                with suppress(ProcessLookupError):
+                    os.kill(int(rng.choice(found)), signal.SIGKILL)
+                    n_killed += 1
+                    where[stage] += 1
+                    print(f"{kind}, worker kill {n_killed} of run {n_runs} while {stage}")
+        n_wrong += wrong(process, output, reference)
         n_runs += 1
     print(
         f"{kind}, {n_killed} workers killed at random moments ({counts(where)}) of {n_runs} runs: "
-        f"{n_wrong} differ from the undisturbed one",
+        f"{n_wrong} failed or differ from the undisturbed one",
         flush=True,
     )
 
@@ -305,12 +308,26 @@ def counts(where: Counter[str]) -> str:
 
 def begin(data: Data, output: Path, kind: str) -> subprocess.Popen:
     """Start a run with two workers as a group of processes of its own."""
-    return subprocess.Popen(
-        data.command(output, "--engine", kind, "--workers", "2"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with said_by(output).open("ab") as errors:
+        return subprocess.Popen(
+            data.command(output, "--engine", kind, "--workers", "2"),
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
+
+
+def said_by(output: Path) -> Path:
+    """Return the file of what a run says on its way."""
+    return output.with_suffix(".err")
+
+
+def wrong(process: subprocess.Popen, output: Path, reference: Catalog) -> bool:
+    """Wait for the end of a run; return whether it failed or found something else."""
+    if process.wait():
+        print(f"exit {process.returncode}: {said_by(output).read_text()[-4000:]}", flush=True)
+        return True
+    return differing(open_run(output), reference) > 0
 
 
 def group_of(leader: int) -> dict[int, str]:
@@ -373,6 +390,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--engines", action="store_true")
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--worker-kills", type=int, default=0)
     parser.add_argument("--engine", default="local", choices=["local", "dask"])
     parser.add_argument("--case", default="ridgecrest", choices=["synthetic", *CASES])
     options = parser.parse_args()
@@ -390,12 +408,13 @@ def main() -> None:
         reference = open_run(folder / "one")
         print(f"{data.name}: {len(reference.events)} events, {len(reference.picks)} picks")
         print(f"local, 1 worker: wall {wall:.1f} s, {cpu:.1f} CPU s")
-        if options.kills:
-            _, cpu = timed(
-                data.command(folder / "two", "--workers", "2", "--engine", options.engine)
-            )
-            kills(data, folder, reference, options.engine, options.kills, cpu)
-            worker_kills(data, folder, reference, options.engine, options.kills // 2, cpu)
+        if options.kills or options.worker_kills:
+            kind = options.engine
+            _, cpu = timed(data.command(folder / "two", "--workers", "2", "--engine", kind))
+            if options.kills:
+                kills(data, folder, reference, kind, options.kills, cpu)
+            if options.worker_kills:
+                worker_kills(data, folder, reference, kind, options.worker_kills, cpu)
             return
         over_network(data, folder, reference)
         if options.small:

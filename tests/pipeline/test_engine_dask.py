@@ -39,6 +39,36 @@ def test_a_worker_with_other_versions_is_refused(engine) -> None:
         engine._check_versions({"stringed-instrument": "1.0"})
 
 
+def test_a_worker_lost_while_versions_are_asked_for_is_no_wrong_one(
+    engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {
+        "tcp://127.0.0.1:1": OSError("in <comm>: connection reset"),
+        "tcp://127.0.0.1:2": "1",
+    }
+    monkeypatch.setattr(engine._client, "run", lambda *_, **__: answers)
+    engine._check_versions({"pandas": "1"})
+
+
+def test_workers_killed_while_they_start_are_started_again(
+    engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+
+    def start(**options) -> str:
+        tries.append(options["n_workers"])
+        if len(tries) < 3:
+            raise RuntimeError("Nanny failed to start.")
+        return "a cluster"
+
+    monkeypatch.setattr(engine._dask, "LocalCluster", start)
+    assert engine._start(2) == "a cluster"
+    tries.clear()
+    monkeypatch.setattr("lithoscope.pipeline.engine_dask.START_TRIES", 2)
+    with pytest.raises(LithoscopeError, match="failed to start 2 times"):
+        engine._start(2)
+
+
 def test_what_a_killed_worker_had_in_work_is_done_again(engine, tmp_path: Path) -> None:
     results = list(engine.map(die_once, tmp_path, list(range(8))))
     assert (tmp_path / "died").exists()

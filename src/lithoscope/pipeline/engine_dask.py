@@ -28,6 +28,8 @@ TASKS_A_WORKER = 4
 CONNECT_S = 15.0
 FIRST_WORKER_S = 60.0
 NO_WORKERS_S = 300.0
+#: How often workers of this machine are started before the run gives up.
+START_TRIES = 3
 # A result depends on these, so they must be the same everywhere.
 _LIBRARIES = (
     "lithoscope",
@@ -79,21 +81,31 @@ class DaskEngine:
         # What Dask says of lost workers is for its own developers; a run goes on.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         if not scheduler:
-            self._cluster = distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                memory_limit=0,
-                # Any free port: the usual one may be taken by another cluster.
-                dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False},
-                silence_logs=logging.CRITICAL,
-            )
+            self._cluster = self._start(workers)
         try:
             self._client = self._connect(scheduler, workers)
             self._check_versions(_own_versions())
         except BaseException:
             self.close()
             raise
+
+    def _start(self, workers: int) -> Any:
+        """Start a cluster on this machine; begin again if a worker is killed while it starts."""
+        for _ in range(START_TRIES):
+            with suppress(RuntimeError):
+                return self._dask.LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    memory_limit=0,
+                    # Any free port: the usual one may be taken by another cluster.
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": False},
+                    silence_logs=logging.CRITICAL,
+                )
+        raise LithoscopeError(
+            f"the Dask workers of this machine failed to start {START_TRIES} times (out of "
+            "memory?); start fewer with --workers, or use --engine local"
+        )
 
     def _connect(self, scheduler: str, workers: int) -> Any:
         place = scheduler or self._cluster
@@ -124,7 +136,8 @@ class DaskEngine:
             # Functions of the standard library run on a worker that has nothing else.
             ask = (platform.python_version,) if name == "python" else (metadata.version, name)
             for worker, theirs in sorted(self._client.run(*ask, on_error="return").items()):
-                if theirs != mine:
+                lost = isinstance(theirs, OSError)  # since the scheduler named it
+                if theirs != mine and not lost:
                     what = f"has {name} {theirs}" if isinstance(theirs, str) else f"has no {name}"
                     raise LithoscopeError(
                         f"worker {worker} {what} and this client {name} {mine}; install the same "
