@@ -17,6 +17,7 @@ from lithoscope.location import (
     MapPrior,
     ProductPrior,
     RegionPrior,
+    _prepare,
     locate,
 )
 from lithoscope.location._summary import at_least
@@ -33,6 +34,33 @@ def data():
 def answer(data):
     assignments, picks, stations, _ = data
     return locate(assignments, picks, stations, LAYERS, EXACT, keep_samples=True)
+
+
+def test_one_table_serves_all_events_of_a_network(data, monkeypatch):
+    """Those of few stations need no other one, up to 800 km."""
+
+    class Asked(Exception):
+        pass
+
+    def ask(*_, max_distance_km, **__):
+        raise Asked(max_distance_km)
+
+    monkeypatch.setattr(_prepare, "build_tables", ask)
+    assignments, picks, stations, _ = data
+    first = assignments[assignments["event_id"] == "ev00001"]
+    few = first[first["pick_id"].isin(picks.sort_values("time")["pick_id"])].head(5)
+    wide = stations.assign(longitude=12.0 + 40.0 * (stations["longitude"] - 12.0))
+
+    def reach(rows, sites, whole):
+        with pytest.raises(Asked) as asked:
+            _prepare.prepare(rows, picks, sites, LAYERS, EXACT, None, whole_network=whole)
+        return asked.value.args[0]
+
+    assert reach(few, stations, False) < reach(first, stations, False)
+    everywhere = {reach(rows, stations, True) for rows in (few, first, assignments)}
+    assert len(everywhere) == 1
+    assert reach(few, stations, False) < everywhere.pop() <= 800.0
+    assert reach(few, wide, True) <= max(800.0, reach(few, wide, False))
 
 
 @settings(

@@ -21,8 +21,8 @@ from lithoscope.pipeline.live.events import LiveEvent
 from lithoscope.pipeline.live.measure import Bench
 from lithoscope.pipeline.live.picks import PickBoard, StationPicks
 from lithoscope.pipeline.live.rolling import Solution
+from lithoscope.pipeline.live.segments import record_key
 from lithoscope.pipeline.live.settings import LiveSettings
-from lithoscope.pipeline.live.spool import _key
 from lithoscope.pipeline.live.warming import warmed
 from lithoscope.pipeline.pickers import PickingSettings
 from lithoscope.pipeline.settings import RunSettings
@@ -89,7 +89,7 @@ def test_records_are_known_by_little_and_in_the_order_of_time() -> None:
     samples = np.arange(1200, dtype=np.int32)
     cuts = encode_records(("XX", "A", "", "HHZ"), START_NS, 100.0, samples, max_samples=100)
     packets = [decode(cut.raw) for cut in cuts]
-    keys = [_key(p) for p in packets]
+    keys = [record_key(p) for p in packets]
     assert keys == sorted(keys)
     assert len(set(keys)) == len(packets) == 12
     assert max(map(sys.getsizeof, keys)) < 64

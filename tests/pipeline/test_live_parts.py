@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ import pytest
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import ConfigError, StorageError
 from lithoscope.pipeline import stages
-from lithoscope.pipeline.live import intake
+from lithoscope.pipeline.live import intake, segments
 from lithoscope.pipeline.live.health import ChannelSignal, Problems
 from lithoscope.pipeline.live.hooks import Hooks, wanted
 from lithoscope.pipeline.live.intake import NetworkClock, Pace
@@ -128,6 +129,42 @@ def test_memory_of_the_spool_is_bounded(tmp_path: Path) -> None:
     kept = [s for s in channel.segments.values() if s.records is not None]
     assert len(kept) <= 3
     assert list(spool.append(stream[:5])) == []  # found on the disk
+
+
+def test_data_that_come_late_belong_to_old_files_too(tmp_path: Path) -> None:
+    stream = packets(600)
+    window = START_NS + 20 * NS_PER_S, START_NS + 580 * NS_PER_S
+    whole = Spool(tmp_path / "whole", 60.0)
+    list(whole.append(stream))
+    expected = samples(whole, *window)
+    whole.compact(stream[-1].endtime_ns)
+    assert samples(whole, *window) == expected
+    spool = Spool(tmp_path / "spool", 60.0)
+    list(spool.append([*stream[:50], *stream[52:]]))
+    spool.compact(stream[-1].endtime_ns)
+    assert len(samples(spool, *window)) == 2
+    assert len(list(spool.append(stream[50:53]))) == 2
+    assert samples(spool, *window) == expected
+
+
+def test_a_write_that_a_full_disk_cuts_short_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.FileIO):
+        def write(self, content: Any) -> int:
+            return super().write(content[:100])
+
+    stream = packets(40)
+    spool = Spool(tmp_path / "spool", 600.0)
+    list(spool.append(stream[:10]))
+    (path,) = (tmp_path / "spool").rglob("*.mseed")
+    whole = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(segments, "open", lambda file, *_, **__: Full(file, "a"), raising=False)
+        with pytest.raises(StorageError, match="the disk is full"):
+            list(spool.append(stream[10:12]))
+    assert path.read_bytes() == whole
+    assert len(list(spool.append(stream))) == len(stream) - 10
 
 
 def turned(azimuth_deg: float) -> pd.DataFrame:

@@ -27,6 +27,7 @@ _MIN_PICKS = 4
 _MIN_PICKS_WITH_PRIOR = 3
 # Tables reach this far times a power of two, so that other events rarely change them.
 _REACH_KM = 100.0
+_SHARED_KM = 800.0
 _HIGHEST_KM = -9.0
 
 
@@ -105,8 +106,14 @@ def prepare(
     model: VelocityModel,
     settings: LocationSettings,
     prior: Prior | None,
+    *,
+    whole_network: bool = False,
 ) -> Prepared:
-    """Join the tables and build the travel times that all events need."""
+    """Join the tables and build the travel times that all events need.
+
+    With ``whole_network`` they reach as far as for an event that all stations picked, so that
+    events of few and of many stations need the same (to ``_SHARED_KM``: longer ones are costly).
+    """
     observed = join(assignments, picks, stations, settings)
     problems = list(observed.problems)
     enough = _MIN_PICKS if prior is None else _MIN_PICKS_WITH_PRIOR
@@ -121,7 +128,10 @@ def prepare(
         return Prepared([], None, None, settings, prior, problems)
     depths, band = _search.band_depths(observed.receiver_depths)
     receivers = np.concatenate([observed.receiver_depths, depths])
-    tables = _tables(model, receivers, [target.box for target in targets], settings)
+    reach_km = max(_diagonal_km(target.box[:, :2]) for target in targets)
+    if whole_network:
+        reach_km = max(reach_km, min(_diagonal_km(_around(stations, settings)), _SHARED_KM))
+    tables = _tables(model, receivers, reach_km, settings)
     return Prepared(targets, tables, coarse_times(tables, band), settings, prior, problems)
 
 
@@ -136,9 +146,7 @@ def _region(
     """Return the plane of an event and the region searched, from its own stations alone."""
     centre = LocalProjection.around(event.longitudes, event.latitudes)
     projection = _projection(round(2 * centre.longitude) / 2, round(2 * centre.latitude) / 2)
-    east, north = projection.forward(event.longitudes, event.latitudes)
-    aperture = float(np.hypot(np.ptp(east), np.ptp(north)))
-    margin = max(settings.search_margin_km, settings.search_margin_factor * aperture)
+    low, high = _plan(*projection.forward(event.longitudes, event.latitudes), settings)
     top = settings.min_depth_km
     if top is None:
         top = max(_top(model, settings), -float(event.elevations_m.max()) / 1000.0)
@@ -147,9 +155,25 @@ def _region(
             f"model '{model.name}' starts at {top:g} km, below max_depth_km = "
             f"{settings.max_depth_km:g}; raise max_depth_km"
         )
-    low = [east.min() - margin, north.min() - margin, top]
-    high = [east.max() + margin, north.max() + margin, settings.max_depth_km]
-    return projection, np.array([low, high])
+    return projection, np.array([[*low, top], [*high, settings.max_depth_km]])
+
+
+def _around(stations: pd.DataFrame, settings: LocationSettings) -> Array:
+    """Return the plan (2, 2) of the region that would be searched had all stations a pick."""
+    places = stations["longitude"].to_numpy(float), stations["latitude"].to_numpy(float)
+    return _plan(*LocalProjection.around(*places).forward(*places), settings)
+
+
+def _diagonal_km(plan: Array) -> float:
+    return float(np.hypot(*(plan[1] - plan[0])))
+
+
+def _plan(east: Array, north: Array, settings: LocationSettings) -> Array:
+    """Return the least and greatest easting and northing (2, 2) searched around stations (km)."""
+    aperture = float(np.hypot(np.ptp(east), np.ptp(north)))
+    margin = max(settings.search_margin_km, settings.search_margin_factor * aperture)
+    low = [east.min() - margin, north.min() - margin]
+    return np.array([low, [east.max() + margin, north.max() + margin]])
 
 
 @lru_cache(maxsize=256)
@@ -165,13 +189,12 @@ def _top(model: VelocityModel, settings: LocationSettings) -> float:
 
 
 def _tables(
-    model: VelocityModel, receiver_depths: Array, boxes: list[Array], settings: LocationSettings
+    model: VelocityModel, receiver_depths: Array, reach_km: float, settings: LocationSettings
 ) -> TravelTimeTables:
-    reach = max(float(np.hypot(*(box[1, :2] - box[0, :2]))) for box in boxes)
     return build_tables(
         model,
         receiver_depths,
-        max_distance_km=_REACH_KM * 2.0 ** np.ceil(np.log2(max(reach / _REACH_KM, 1.0))),
+        max_distance_km=_REACH_KM * 2.0 ** np.ceil(np.log2(max(reach_km / _REACH_KM, 1.0))),
         min_depth_km=_top(model, settings),
         max_depth_km=settings.max_depth_km,
     )

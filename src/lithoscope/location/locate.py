@@ -73,6 +73,7 @@ def locate(
     prior: Prior | None = None,
     keep_samples: bool = False,
     terms: StationTerms | None = None,
+    whole_network: bool = False,
 ) -> Located:
     """Compute the posterior of origin time and hypocentre of each event.
 
@@ -95,6 +96,9 @@ def locate(
         Knowledge beside the picks, see `lithoscope.location.priors`.
     keep_samples
         Whether to return posterior samples.
+    whole_network
+        Whether travel times are tabulated as far as for an event of all ``stations``, whatever the
+        events of this call (800 km at most): one table then serves all calls.
 
     Returns
     -------
@@ -115,7 +119,9 @@ def locate(
     settings = settings or LocationSettings()
     if terms is None:
         terms = station_terms(assignments, picks, stations, model, settings, prior=prior)
-    prepared = prepare(assignments, picks, stations, model, settings, prior)
+    prepared = prepare(
+        assignments, picks, stations, model, settings, prior, whole_network=whole_network
+    )
     anchors = anchors_by_event(terms)
     rows, parts = [], []
     samples: dict[str, Array] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import time
 from collections import deque
@@ -75,19 +76,23 @@ class ChannelSignal:
 
     def add(self, packets: Sequence[Packet]) -> bool:
         """Take packets in that follow each other; return whether an onset may be in them."""
-        samples = np.concatenate([p.samples for p in packets]).astype(np.float64)
+        samples = np.concatenate([p.samples for p in packets], dtype=np.float64)
         rate_hz = packets[-1].sampling_rate_hz
-        duration = samples.size / rate_hz
-        steps = np.abs(np.diff(samples))
+        n = samples.size
+        steps = np.abs(samples[1:] - samples[:-1])
         if not steps.size:
             return False
+        duration = n / rate_hz
         block = max(int(_BLOCK_S * rate_hz), 1)
-        means = np.add.reduceat(steps, np.arange(0, steps.size, block))
-        means /= np.diff(np.append(np.arange(0, steps.size, block), steps.size))
-        onset = self.seen_s > 5.0 and bool(means.max() > _ONSET * self.step)
+        starts = np.arange(0, steps.size, block)
+        means = np.add.reduceat(steps, starts)
+        means[:-1] /= block
+        means[-1] /= steps.size - starts[-1]
+        onset = self.seen_s > 5.0 and float(means.max()) > _ONSET * self.step
+        samples -= samples.sum() / n
         for name, memory_s, value in (
-            ("step", _STEP_MEMORY_S, means.mean()),
-            ("rms", _MEMORY_S, samples.std()),
+            ("step", _STEP_MEMORY_S, means.sum() / means.size),
+            ("rms", _MEMORY_S, math.sqrt(samples.dot(samples) / n)),
         ):
             before = getattr(self, name)
             weight = duration / (min(self.seen_s, memory_s) + duration)

@@ -20,21 +20,24 @@ class Packed:
     def pack(self) -> None:
         """Put the tables away."""
         mine = self.__dict__
-        away = mine.setdefault("_away", {})
-        for name in self.tables:
-            if name in mine:
-                away[name] = zlib.compress(pickle.dumps(mine.pop(name), protocol=5), 1)
+        fresh = {name: mine.pop(name) for name in self.tables if name in mine}
+        if fresh:
+            whole = pickle.dumps(self._away() | fresh, protocol=5)
+            mine["_packed"] = zlib.compress(whole, 1)
+
+    def _away(self) -> dict[str, Any]:
+        packed = self.__dict__.get("_packed")
+        return pickle.loads(zlib.decompress(packed)) if packed else {}
 
     @property
     def packed(self) -> bool:
         """Whether no table has been set since they were put away."""
-        return "_away" in self.__dict__ and not any(name in self.__dict__ for name in self.tables)
+        return "_packed" in self.__dict__ and not any(name in self.__dict__ for name in self.tables)
 
     if not TYPE_CHECKING:  # a name that is nowhere stays an error of types
 
         def __getattr__(self, name: str) -> Any:
             # Only for what is not there: tables that are put away.
-            away = self.__dict__.get("_away", {})
-            if name not in away:
+            if name not in type(self).tables or "_packed" not in self.__dict__:
                 raise AttributeError(f"{type(self).__name__} has no attribute '{name}'")
-            return pickle.loads(zlib.decompress(away[name]))
+            return self._away()[name]

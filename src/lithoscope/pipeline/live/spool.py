@@ -8,8 +8,6 @@ on an archive, and after a kill everything that counted is read back.
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -22,50 +20,19 @@ import pandas as pd
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import DataError
 from lithoscope.files import replacing, storage_error, sync_path
+from lithoscope.pipeline.live.segments import Piece, Segment, miniseed2, record_key, split_records
 from lithoscope.schema import PROBLEMS
 from lithoscope.waveforms import Archive, index_archive
 from lithoscope.waveforms.record import nearest_sample, offset_ns
-from lithoscope.waveforms.seedlink import Packet, decode, encode_records
-from lithoscope.waveforms.seedlink.packet import record_length
+from lithoscope.waveforms.seedlink import Packet, decode
 
 SPOOL = "spool"
-# Records that begin within this part of a sample of the end of the one before are one piece, as
-# for the readers of miniSEED (half a sample); nearer to that limit the file is indexed by them.
-_ON_TIME = 0.4
 # `read_records` looks this far beyond its window (s), longer only with a longer `flat_s`.
 PAD_S = 60.0
 # Files of a channel that a kill may have cut short: late data go into older ones whole.
 NEWEST = 2
-_MS3 = b"MS\x03"
-_KEY = struct.Struct(">qqI")
-
-
-@dataclass(slots=True)
-class Piece:
-    """Gap-free records of one file."""
-
-    start_ns: int
-    rate_hz: float
-    n_samples: int
-    last_ns: int  # of the last record's last sample, as its header says
-
-    @property
-    def end_ns(self) -> int:
-        return self.start_ns + offset_ns(self.n_samples - 1, self.rate_hz)
-
-
-@dataclass(slots=True)
-class Segment:
-    """One file of one channel; a day has thousands of them."""
-
-    file: str
-    pieces: list[Piece] = field(default_factory=list)
-    # `_key` of each record, sorted, to find doubles; None once it is old.
-    records: list[bytes] | None = field(default_factory=list)
-
-    @property
-    def path(self) -> Path:
-        return Path(self.file)
+# Of a channel's origins, those that are kept.
+_ORIGINS = 8
 
 
 @dataclass
@@ -105,7 +72,7 @@ class Spool:
         self.channels: dict[str, Channel] = {}
         self._by_station: dict[str, list[Channel]] = {}
         self.n_repaired = 0
-        self._dirty: set[Path] = set()
+        self._dirty: set[str] = set()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -135,14 +102,11 @@ class Spool:
         channel = self._channel(code)
         segment = channel.segments.get(number)
         if segment is None:
-            name = f"{number * self.length_ns // NS_PER_S:012d}.mseed"
-            segment = Segment(str(self.folder / code / name))
-        if segment.records is None:
-            content = segment.path.read_bytes()
-            segment.records = sorted(_key(decode(raw)) for raw in split_records(content))
-        records, fresh, in_order = segment.records, [], True
+            begin_s = number * self.length_ns // NS_PER_S
+            segment = Segment(str(self.folder / code), begin_s, records=[])
+        records, fresh, in_order = segment.open(), [], True
         for packet in packets:
-            key = _key(packet)
+            key = record_key(packet)
             place = bisect_right(records, key)
             if place and records[place - 1] == key:
                 continue
@@ -151,22 +115,22 @@ class Spool:
             records.insert(place, key)
         if not fresh:
             return []
-        content = b"".join(miniseed2(p) for p in fresh)
+        new = number not in channel.segments
         try:
-            if in_order:
+            if new:
                 segment.path.parent.mkdir(exist_ok=True)
-                with segment.path.open("ab") as file:
-                    file.write(content)
+            if in_order:
+                segment.write(b"".join(miniseed2(p) for p in fresh))
             else:
                 self._rewrite(segment.path, fresh)
         except OSError as error:
             for packet in fresh:
-                records.remove(_key(packet))
+                records.remove(record_key(packet))
             raise storage_error("write", segment.path, error) from None
-        if number not in channel.segments:
+        if new:
             channel.segments[number] = segment
             insort(channel.numbers, number)
-        self._dirty.add(segment.path)
+        self._dirty.add(segment.file)
         if not in_order or number != channel.numbers[-1]:
             channel.origins.clear()
         self._note(channel, segment, fresh, in_order)
@@ -175,9 +139,8 @@ class Spool:
     def _rewrite(self, path: Path, packets: list[Packet]) -> None:
         """Write a file anew with packets put in where they belong, whole or not at all."""
         content = path.read_bytes() if path.exists() else b""
-        path.parent.mkdir(exist_ok=True)
-        kept = [(_key(decode(raw)), raw) for raw in split_records(content)]
-        merged = sorted(kept + [(_key(p), miniseed2(p)) for p in packets])
+        kept = [(record_key(decode(raw)), raw) for raw in split_records(content)]
+        merged = sorted(kept + [(record_key(p), miniseed2(p)) for p in packets])
         with replacing(path) as temporary:
             temporary.write_bytes(b"".join(raw for _, raw in merged))
 
@@ -194,7 +157,7 @@ class Spool:
                     channel.gap_s += gap
             channel.first_ns = min(channel.first_ns or packet.starttime_ns, packet.starttime_ns)
             channel.end_ns = max(channel.end_ns, packet.endtime_ns)
-            known = known and _extend(segment, packet)
+            known = known and segment.extend(packet)
         if not known:
             self._index(segment)
 
@@ -203,7 +166,7 @@ class Spool:
         try:
             table = index_archive(segment.path).segments
         except DataError:  # no piece is longer than a sample
-            start_ns, end_ns, _ = _KEY.unpack(segment.records[0]) if segment.records else (0, 0, 0)
+            start_ns, end_ns = segment.first_record()
             segment.pieces = [Piece(start_ns, 1.0, 1, end_ns)]
             return
         rows: Any = table.sort_values("starttime_ns").itertuples()
@@ -221,12 +184,12 @@ class Spool:
             for number in reversed(channel.numbers[: bisect_right(channel.numbers, limit)]):
                 if channel.segments[number].records is None:
                     break
-                channel.segments[number].records = None
+                channel.segments[number].pack()
 
     def written(self) -> set[Path]:
         """Return the files written to since the last call, to be given to `sync`."""
-        paths, self._dirty = self._dirty, set()
-        return paths
+        files, self._dirty = self._dirty, set()
+        return {Path(file) for file in files}
 
     def sync(self, paths: set[Path]) -> None:
         """Wait until what was written to some files is on the disk; from any thread.
@@ -243,7 +206,7 @@ class Spool:
             for folder in {path.parent for path in paths}:
                 sync_path(folder)
         except OSError as error:
-            self._dirty |= paths
+            self._dirty |= {str(path) for path in paths}
             raise storage_error("write", self.folder, error) from None
 
     def prune(self, before_ns: int) -> int:
@@ -255,7 +218,7 @@ class Spool:
                 channel.origin = _find_origin(channel, following)
                 segment = channel.segments.pop(channel.numbers.pop(0))
                 segment.path.unlink(missing_ok=True)
-                self._dirty.discard(segment.path)
+                self._dirty.discard(segment.file)
                 channel.origins.clear()
                 count += 1
         return count
@@ -326,9 +289,12 @@ class Spool:
         return rows
 
     def _origin(self, channel: Channel, number: int) -> tuple[int, float] | None:
-        if number not in channel.origins:
-            channel.origins[number] = _find_origin(channel, number)
-        return channel.origins[number]
+        origins = channel.origins
+        if number not in origins:
+            origins[number] = _find_origin(channel, number)
+            if len(origins) > _ORIGINS:
+                del origins[next(iter(origins))]
+        return origins[number]
 
     # Opening what is there
 
@@ -336,13 +302,15 @@ class Spool:
         """Take up the files of a channel; the newest may end in half a record."""
         channel = self._channel(code)
         for path in paths[:-NEWEST]:
-            segment = Segment(str(path), records=None)
+            segment = Segment(str(path.parent), int(path.stem), records=None)
             self._index(segment)
             self._take(channel, segment)
+            segment.pack()
         for path in paths[-NEWEST:]:
             packets = self._repaired(path)
             if packets:
-                segment = Segment(str(path), records=sorted(_key(p) for p in packets))
+                records = sorted(record_key(p) for p in packets)
+                segment = Segment(str(path.parent), int(path.stem), records)
                 self._take(channel, segment)
                 self._note(channel, segment, packets, in_order=False)
 
@@ -409,33 +377,6 @@ def _row(channel: Channel, path: str, piece: Piece) -> dict[str, Any]:
     }
 
 
-def _key(packet: Packet) -> bytes:
-    """Return start, end and a hash of the samples: equal for the same data sent again.
-
-    Bytes, in the order of time: a day has millions of records, and a tuple takes three times more.
-    """
-    check = zlib.crc32(packet.samples.tobytes())
-    return _KEY.pack(packet.starttime_ns, packet.endtime_ns, check)
-
-
-def _extend(segment: Segment, packet: Packet) -> bool:
-    """Make the last piece longer, or begin one; return False if only a reader can tell."""
-    if not segment.pieces:
-        segment.pieces.append(
-            Piece(packet.starttime_ns, packet.sampling_rate_hz, packet.n_samples, packet.endtime_ns)
-        )
-        return True
-    last = segment.pieces[-1]
-    if packet.sampling_rate_hz != last.rate_hz:
-        return False
-    late = (packet.starttime_ns - last.last_ns) * last.rate_hz / NS_PER_S - 1.0
-    if abs(late) > _ON_TIME:
-        return False
-    last.n_samples += packet.n_samples
-    last.last_ns = packet.endtime_ns
-    return True
-
-
 def _joins(run: tuple[int, float], end_ns: int, piece: Piece) -> bool:
     """Tell whether a piece lies on the grid of a run that ends where it begins, or later."""
     if abs(piece.rate_hz / run[1] - 1.0) > 1e-8:
@@ -456,27 +397,3 @@ def _follows(before: Piece, piece: Piece) -> bool:
     step = offset_ns(1, before.rate_hz)
     after = piece.start_ns - before.end_ns >= step - step // 2
     return after and _joins((before.start_ns, before.rate_hz), before.end_ns + step, piece)
-
-
-def miniseed2(packet: Packet) -> bytes:
-    """Return the packet as miniSEED 2, which every reader reads."""
-    if packet.raw and packet.raw[:3] != _MS3:
-        return packet.raw
-    codes = (packet.network, packet.station, packet.location, packet.channel)
-    cuts = encode_records(codes, packet.starttime_ns, packet.sampling_rate_hz, packet.samples)
-    return b"".join(cut.raw for cut in cuts)
-
-
-def split_records(content: bytes) -> list[bytes]:
-    """Return the whole records of a file; what is no record ends the list."""
-    records, at = [], 0
-    while len(content) - at >= 64:
-        try:
-            size = record_length(content[at : at + 512])
-        except DataError:
-            break
-        if size is None or at + size > len(content):
-            break
-        records.append(content[at : at + size])
-        at += size
-    return records
