@@ -264,6 +264,7 @@ def locate_event(event: LiveEvent, tools: Tools) -> pd.DataFrame:
         settings,
         prior=tools.prior,
         terms=tools.terms,
+        whole_network=True,
     )
     magnitude = event.events[_MAGNITUDE] if len(event.events) else None
     events = found.events.assign(event_id=event.event_id)
