@@ -36,27 +36,23 @@ def take(browser: Browser, address: str, view: str, width: int, dark: bool) -> N
         "localStorage.setItem('lithoscope-theme', arguments[0])", "dark" if dark else "light"
     )
     browser.driver.refresh()
-    browser.wait(
-        "lithoscope.catalogue.state === 'ready' && lithoscope.catalogue.n > 0", seconds=300
-    )
-    browser.wait("lithoscope.stations.list.length > 0", seconds=300)
-    browser.wait("lithoscope.overview().map.coast.has", seconds=300)
+    browser.wait("lithoscope.catalogue.state === 'ready' && lithoscope.catalogue.n > 0", looks=6000)
+    browser.wait("lithoscope.stations.list.length > 0", looks=6000)
+    browser.wait("lithoscope.overview().map.coast.has", looks=6000)
     event = browser.js(f"return lithoscope.catalogue.event_id[{LARGEST}]")
     station = browser.js("return lithoscope.stations.list[1].station")
     if view == "map":
         if width > 700:
             browser.js("lithoscope.catalogue.select(arguments[0])", event)
-            browser.wait(
-                "document.querySelector('.card').textContent.includes('68 %')", seconds=300
-            )
+            browser.wait("document.querySelector('.card').textContent.includes('68 %')", looks=6000)
     elif view == "event":
         browser.js("location.hash = `#/event/${arguments[0]}`", event)
-        browser.wait("document.querySelectorAll('canvas').length === 3", seconds=300)
+        browser.wait("document.querySelectorAll('canvas').length === 3", looks=6000)
     elif view == "station":
         browser.js("location.hash = `#/station/${arguments[0]}`", station)
-        browser.wait("document.querySelectorAll('canvas').length === 4", seconds=300)
+        browser.wait("document.querySelectorAll('canvas').length === 4", looks=6000)
     elif view == "live":
-        browser.wait("document.getElementById('connection').textContent === 'Live'", seconds=300)
+        browser.wait("document.getElementById('connection').textContent === 'Live'", looks=6000)
     if view in ("event", "station"):
         whole = browser.js("return document.documentElement.scrollHeight")
         browser.size(width, min(whole, 1300 if width > 700 else 1500))
