@@ -41,9 +41,9 @@ LONGEST = ("test_real_catalogues.py", "test_invariance.py", "test_live_watch.py"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; `--dist loadfile` keeps a file on one process.
 
-    So what the tests of a file share (a run, a browser, a cluster) is made once. Coverage costs
-    half as much again as the tests themselves, so it is not taken in property tests, where the
-    same lines run many times.
+    So what the tests of a file share (a run, a browser, a cluster) is made once. Coverage (`make
+    coverage`) costs up to half as much again as the tests themselves, so it is not taken in
+    property tests, where the same lines run many times.
     """
     for item in items:
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
