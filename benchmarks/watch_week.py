@@ -24,6 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lithoscope  # noqa: F401 - before pandas, as in the command: see there
+
+# isort: split
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray

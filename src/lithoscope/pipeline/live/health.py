@@ -6,7 +6,6 @@ import ctypes
 import math
 import os
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow
+from numpy.typing import NDArray
 
 from lithoscope.constants import NS_PER_S
 from lithoscope.schema import PROBLEMS
@@ -39,12 +39,15 @@ class Meter:
     """The latest latencies of each stage, s."""
 
     def __init__(self) -> None:
-        self.values: dict[str, deque[float]] = {}
+        self._values: dict[str, NDArray[np.float64]] = {}
         self.counts: dict[str, int] = {}
 
     def add(self, stage: str, seconds: float) -> None:
-        self.values.setdefault(stage, deque(maxlen=_KEPT)).append(seconds)
-        self.counts[stage] = self.counts.get(stage, 0) + 1
+        if stage not in self._values:
+            self._values[stage] = np.empty(_KEPT)
+            self.counts[stage] = 0
+        self._values[stage][self.counts[stage] % _KEPT] = seconds
+        self.counts[stage] += 1
 
     @contextmanager
     def time(self, stage: str) -> Iterator[None]:
@@ -55,8 +58,8 @@ class Meter:
     def table(self) -> dict[str, dict[str, float]]:
         """Return number, median, 95th percentile and largest of the latest values by stage."""
         out = {}
-        for stage, values in self.values.items():
-            found = np.array(values)
+        for stage, values in self._values.items():
+            found = values[: self.counts[stage]]
             out[stage] = {
                 "n": self.counts[stage],
                 "latency_s": round(float(np.median(found)), 4),
