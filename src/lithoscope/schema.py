@@ -25,6 +25,13 @@ _DTYPES: dict[str, Any] = {
     "boolean": "bool",
     "time": "datetime64[ns, UTC]",
 }
+_DEFAULTS: dict[str, Any] = {
+    "text": "",
+    "float": np.nan,
+    "integer": 0,
+    "boolean": False,
+    "time": pd.NaT,
+}
 _PANDAS_DTYPES = {kind: pd.api.types.pandas_dtype(name) for kind, name in _DTYPES.items()}
 
 
@@ -58,6 +65,10 @@ class Schema:
 
     def table(self, rows: Any) -> pd.DataFrame:
         """Build a checked table from anything `pandas.DataFrame` accepts (list of dicts, ...)."""
+        columns = _columns(rows)
+        made = None if columns is None else _made(columns, self)
+        if made is not None:
+            return made
         frame = pd.DataFrame(rows)
         return self.empty() if frame.empty else self.check(frame)
 
@@ -108,9 +119,58 @@ def _fits(frame: pd.DataFrame, schema: Schema) -> bool:
     return not any(frame[name].array.isna().any() for name in texts)
 
 
+def _columns(rows: Any) -> dict[str, Any] | None:
+    """Return rows as columns of one length, None if they are not plain ones."""
+    if isinstance(rows, dict):
+        kinds = (list, tuple, np.ndarray, pd.DatetimeIndex)
+        plain = all(isinstance(v, kinds) and np.ndim(v) == 1 for v in rows.values())
+        return rows if plain and len({len(v) for v in rows.values()}) == 1 else None
+    if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+        names = rows[0].keys()
+        if all(row.keys() == names for row in rows):
+            return {name: [row[name] for row in rows] for name in names}
+    return None
+
+
+def _made(columns: dict[str, Any], schema: Schema) -> pd.DataFrame | None:
+    """Return columns as a table, None unless there are rows and all values have their types.
+
+    A few rows are so made ten times faster than with a conversion column by column.
+    """
+    n = len(next(iter(columns.values()), ()))
+    out = {}
+    for column in schema.columns:
+        if column.name in columns:
+            out[column.name] = _values(columns[column.name], column.kind)
+        elif not column.required:
+            out[column.name] = _values([_DEFAULTS[column.kind]] * n, column.kind)
+        if out.get(column.name) is None:
+            return None
+    return pd.DataFrame(out) if n else None
+
+
+def _values(values: Any, kind: Kind) -> Any:
+    """Return values as an array of a column, None if some would need converting."""
+    if kind == "text":
+        some = values.tolist() if isinstance(values, np.ndarray) else list(values)
+        if not all(type(v) is str for v in some):
+            return None
+        return pd.Series(some, dtype=_PANDAS_DTYPES["text"]).array
+    if kind == "time":
+        if isinstance(values, pd.DatetimeIndex):
+            return values if values.dtype == _PANDAS_DTYPES["time"] else None
+        if not all(v is pd.NaT or (type(v) is pd.Timestamp and v.tzinfo) for v in values):
+            return None
+        moments = np.array([v.value for v in values], np.int64).view("datetime64[ns]")
+        return pd.DatetimeIndex(moments, tz="UTC")
+    array = np.asarray(values)
+    if array.dtype.kind not in {"float": "fiu", "integer": "iu", "boolean": "b"}[kind]:
+        return None
+    return array.astype(_DTYPES[kind], copy=False)
+
+
 def _filled(n: int, column: Column, index: pd.Index) -> pd.Series:
-    default = {"text": "", "float": np.nan, "integer": 0, "boolean": False, "time": pd.NaT}
-    return pd.Series([default[column.kind]] * n, index=index, dtype=_DTYPES[column.kind])
+    return pd.Series([_DEFAULTS[column.kind]] * n, index=index, dtype=_DTYPES[column.kind])
 
 
 def _convert(values: pd.Series, column: Column, table: str) -> pd.Series:

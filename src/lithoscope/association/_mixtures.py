@@ -19,6 +19,7 @@ from lithoscope.association._search import search
 DOUBTFUL = 2.0
 # Model errors of the search for what is mixed, as part of the stated ones.
 SHARP = 0.3
+EVERY_NODE = np.iinfo(np.int64).max
 
 
 def look(
@@ -32,11 +33,12 @@ def look(
     spans: FloatArray,
     *,
     beyond: bool = False,
+    most: int = EVERY_NODE,
 ) -> tuple[FloatArray, FloatArray]:
     """Search around some picks for events of those ``among``, with origin times in ``span_s``.
 
     Or ``beyond``, to the ends of the roots that hold these times. Returns origins (n, 4) and what
-    was fitted (n, `N_FITTED`).
+    was fitted (n, `N_FITTED`). No more than ``most`` nodes of the search are looked at.
     """
     root_s = 2.0 ** np.ceil(np.log2(2 * spans[0]))
     roots = root_starts(picks.time[around], net, root_s)
@@ -45,7 +47,7 @@ def look(
     free = np.ones(left.time.size, dtype=np.bool_)
     if beyond:
         span_s = -math.inf, math.inf
-    return search(net, grid, rules, left, free, roots, root_s, span_s, spans)
+    return search(net, grid, rules, left, free, roots, root_s, span_s, spans, most)
 
 
 def unmix(

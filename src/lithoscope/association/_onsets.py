@@ -44,17 +44,17 @@ class Onsets:
 def check_picks(picks: pd.DataFrame) -> pd.DataFrame:
     """Check schema and values; raise `DataError` at the first pick that cannot be used."""
     table = PICKS.check(picks)
-    wrong = ~table["phase"].isin(["P", "S"])
+    phase, ids = table["phase"].to_numpy(object), table["pick_id"]
+    wrong = (phase != "P") & (phase != "S")
     if wrong.any():
-        row = table[wrong].iloc[0]
-        raise DataError(f"pick {row['pick_id']}: phase '{row['phase']}' is unknown; use P or S")
-    doubled = table["pick_id"].duplicated()
+        k = int(np.argmax(wrong))
+        raise DataError(f"pick {ids.iloc[k]}: phase '{phase[k]}' is unknown; use P or S")
+    doubled = ids.duplicated().to_numpy()
     if doubled.any():
-        raise DataError(
-            f"pick id {table['pick_id'][doubled].iloc[0]} occurs more than once; ids must be unique"
-        )
-    if table["time"].isna().any():
-        raise DataError(f"pick {table['pick_id'][table['time'].isna()].iloc[0]} has no time")
+        raise DataError(f"pick id {ids[doubled].iloc[0]} occurs more than once; ids must be unique")
+    missing = np.isnat(table["time"].to_numpy("datetime64[ns]"))
+    if missing.any():
+        raise DataError(f"pick {ids[missing].iloc[0]} has no time")
     sigma = table["time_sigma_s"].to_numpy()
     bad = ~(np.isfinite(sigma) & (sigma > 0))
     if bad.any():
@@ -70,23 +70,29 @@ def station_rows(table: pd.DataFrame, stations: pd.DataFrame) -> IntArray:
 
     A pick outside all epochs of its station takes the epoch nearest in time.
     """
-    unknown = sorted(set(table["station"]) - set(stations["station"]))
+    names, station_of = np.unique(table["station"].to_numpy(str), return_inverse=True)
+    rows_of: dict[str, list[int]] = {}
+    for row, name in enumerate(stations["station"].tolist()):
+        rows_of.setdefault(name, []).append(row)
+    unknown = [name for name in names if name not in rows_of]
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise StationError(
             f"picks of station {unknown[0]}{more} have no entry in the stations table; "
             "add it or leave those picks out"
         )
-    begin = stations["starttime"].fillna(pd.Timestamp(0, tz="UTC")).to_numpy("datetime64[ns]")
-    end = stations["endtime"].fillna(pd.Timestamp.max.tz_localize("UTC")).to_numpy("datetime64[ns]")
-    rows_of = stations.groupby("station", sort=False).indices
+    begin = stations["starttime"].to_numpy("datetime64[ns]")
+    end = stations["endtime"].to_numpy("datetime64[ns]")
+    begin = np.where(np.isnat(begin), np.datetime64(0, "ns"), begin)
+    end = np.where(np.isnat(end), pd.Timestamp.max.to_datetime64(), end)
     moment = table["time"].to_numpy("datetime64[ns]")
     out = np.empty(len(table), dtype=np.int64)
-    for name, index in table.groupby("station", sort=False).indices.items():
-        rows = np.sort(rows_of[name])
-        t = moment[index][:, None]
+    for k, name in enumerate(names):
+        rows = np.array(rows_of[name])
+        mine = np.flatnonzero(station_of == k)
+        t = moment[mine][:, None]
         off = np.maximum(begin[rows] - t, t - end[rows]).astype(np.int64)
-        out[index] = rows[np.argmin(np.maximum(off, 0), axis=1)]
+        out[mine] = rows[np.argmin(np.maximum(off, 0), axis=1)]
     return out
 
 
@@ -95,11 +101,11 @@ def build_onsets(
 ) -> Onsets:
     """Sort picks by site, phase and time, merge doubles, and weigh them by the local rate."""
     site = sites.of_row[station_rows(table, stations)]
-    row = 2 * site + (table["phase"] == "S").to_numpy(np.int64)
+    row = 2 * site + (table["phase"].to_numpy(object) == "S").astype(np.int64)
     seconds = table["time"].to_numpy("datetime64[ns]").astype(np.int64) / 1e9
     sigma = table["time_sigma_s"].to_numpy(float)
     odds = _log_odds(table["probability"].to_numpy(float))
-    code = table["station"].astype("category").cat.codes.to_numpy(np.int64)
+    code = np.unique(table["station"].to_numpy(str), return_inverse=True)[1]
     names = table["pick_id"].to_numpy(str)
     order = np.lexsort((names, sigma, seconds, row))
     stands_for = _doubles(row[order], seconds[order], sigma[order], odds[order], code[order])
@@ -194,8 +200,9 @@ def only(picks: Picks, kept: NDArray[np.bool_]) -> Picks:
 
 def without(onsets: Onsets, names: Collection[str]) -> Onsets:
     """Return the onsets without those of some pick ids; rates and stations stay as they are."""
-    ids = onsets.table["pick_id"].iloc[onsets.source]
-    kept = ~ids.isin(list(names)).to_numpy()
+    names = frozenset(names)
+    ids = onsets.table["pick_id"].to_numpy(object)[onsets.source]
+    kept = np.fromiter((name not in names for name in ids), np.bool_, len(ids))
     number = np.cumsum(kept) - 1
     doubles = kept[onsets.double_of]
     return replace(

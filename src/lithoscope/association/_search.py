@@ -249,7 +249,7 @@ def _open(heap, ground, root, now, level, cell, begin, end):  # type: ignore[no-
 
 
 @njit(cache=True)
-def search(net, grid, rules, picks, free, roots, root_s, span_s, spans):  # type: ignore[no-untyped-def]
+def search(net, grid, rules, picks, free, roots, root_s, span_s, spans, most):  # type: ignore[no-untyped-def]
     """Find events among the free picks, best first; their picks cease to be free.
 
     Parameters
@@ -260,6 +260,8 @@ def search(net, grid, rules, picks, free, roots, root_s, span_s, spans):  # type
         Nothing before or after these origin times is searched.
     spans
         Longest span of origin time of a node at each level; longer ones are halved.
+    most
+        Nodes that are taken from the top at most; the best ones have had their turn then.
 
     Returns
     -------
@@ -283,7 +285,8 @@ def search(net, grid, rules, picks, free, roots, root_s, span_s, spans):  # type
     for r in range(roots.size):
         begin, end = max(roots[r], span_s[0]), min(roots[r] + root_s, span_s[1])
         _push(heap, ground, r, n, 0, 0, begin, end)
-    while len(heap) > 0 and n < max_events:
+    while len(heap) > 0 and n < max_events and most > 0:
+        most -= 1
         old, minus_level, begin, cell, end, first, last, middle, r, then = heapq.heappop(heap)
         level, bound = -minus_level, -old
         if latest_note(notes, begin - before, end + after) > then:

@@ -108,16 +108,18 @@ def join(
             "give the picks that were associated"
         )
     rows = np.array([row_of[name] for name in ids], dtype=np.int64)
-    known = picks[["station", "phase", "time", "time_sigma_s", "probability"]].iloc[rows]
-    _check_picks(known, ids)
+    phase = picks["phase"].to_numpy(object)[rows]
+    time = picks["time"].to_numpy("datetime64[ns]")[rows]
+    sigma = picks["time_sigma_s"].to_numpy()[rows]
+    _check_picks(phase, time, sigma, ids)
     columns = {
         "event_id": assignments["event_id"].to_numpy(str),
         "pick_id": ids,
-        "station": known["station"].to_numpy(str),
-        "time_ns": known["time"].astype("int64").to_numpy(),
-        "sigma": known["time_sigma_s"].clip(lower=settings.min_sigma_s).to_numpy(),
-        "outlier": _outliers(known["probability"].to_numpy(), settings),
-        "phase_index": (known["phase"] == "S").to_numpy(np.int64),
+        "station": picks["station"].to_numpy(object)[rows].astype(str),
+        "time_ns": time.view(np.int64),
+        "sigma": np.maximum(sigma, settings.min_sigma_s),
+        "outlier": _outliers(picks["probability"].to_numpy()[rows], settings),
+        "phase_index": (phase == "S").astype(np.int64),
     }
     places, problems = _positions(columns["station"], columns["time_ns"], stations)
     columns |= places
@@ -134,17 +136,15 @@ def _outliers(probability: Array, settings: LocationSettings) -> Array:
     return np.asarray(sure + (max(unsure, sure) - sure) * (1.0 - known))
 
 
-def _check_picks(known: pd.DataFrame, ids: NDArray) -> None:
+def _check_picks(phase: NDArray, time: NDArray, sigma: Array, ids: NDArray) -> None:
     """Check the values of picks that have these ids."""
-    phase = known["phase"].to_numpy(object)
     wrong = (phase != "P") & (phase != "S")
     if wrong.any():
         k = int(np.argmax(wrong))
         raise DataError(f"pick {ids[k]}: phase '{phase[k]}' must be P or S")
-    missing = known["time"].isna().to_numpy()
+    missing = np.isnat(time)
     if missing.any():
         raise DataError(f"pick {ids[np.argmax(missing)]} has no time")
-    sigma = known["time_sigma_s"].to_numpy()
     wrong = ~((sigma > 0) & np.isfinite(sigma))
     if wrong.any():
         k = int(np.argmax(wrong))
@@ -162,8 +162,8 @@ def _positions(
     rows_of: dict[str, list[int]] = {name: [] for name in wanted}
     place = stations[list(_PLACE)].to_numpy(float)
     placed = ~np.isnan(place).any(axis=1)
-    start = stations["starttime"].fillna(pd.Timestamp.min.tz_localize("UTC")).astype("int64")
-    end = stations["endtime"].fillna(pd.Timestamp.max.tz_localize("UTC")).astype("int64")
+    start, always = _moments(stations["starttime"], pd.Timestamp.min.value)
+    end, still = _moments(stations["endtime"], pd.Timestamp.max.value)
     epochs = np.column_stack([start, end])
     for row, name in enumerate(stations["station"]):
         if placed[row] and name in rows_of:
@@ -175,7 +175,7 @@ def _positions(
             f"{' ...' if len(missing) > 10 else ''}; add them to the stations table"
         )
     _check_places(stations, place, sorted(row for rows in rows_of.values() for row in rows))
-    unbounded = (stations["starttime"].isna() & stations["endtime"].isna()).to_numpy()
+    unbounded = always & still
     rows = np.empty(len(names), np.int64)
     problems: list[dict[str, object]] = []
     for k, name in enumerate(wanted):
@@ -195,6 +195,13 @@ def _positions(
                 }
             )
     return dict(zip(_PLACE, place[rows].T, strict=True)), problems
+
+
+def _moments(times: pd.Series, missing_ns: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return times in ns since 1970, and which of them are not given."""
+    moments = times.to_numpy("datetime64[ns]")
+    missing = np.isnat(moments)
+    return np.where(missing, missing_ns, moments.view(np.int64)), missing
 
 
 def _check_places(stations: pd.DataFrame, place: Array, rows: list[int]) -> None:

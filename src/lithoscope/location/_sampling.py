@@ -18,7 +18,8 @@ Array = NDArray[np.float64]
 
 # With fewer picks than this the posterior is seldom a single peak; cells need no such assumption.
 FEW_PICKS = 9
-_CELL_NODES = 6000
+# Cells for each sample that is wanted, and at most.
+_CELLS_PER_SAMPLE, _MOST_CELLS = 7.5, 6000
 _SPLIT_AT_ONCE = 160
 _TIME_DOF = 5.0
 
@@ -77,7 +78,7 @@ def _fitted(cells: WeightedSamples) -> StudentMixture:
 
 def _from_cells(problem: Problem, rng: np.random.Generator, n: int) -> WeightedSamples:
     """Draw from cells by their mass, uniformly inside each, origin time from a Student t."""
-    centres, halves, mass = _leaves(problem)
+    centres, halves, mass = _leaves(problem, n / 4)
     total = np.cumsum(mass)
     positions = (np.arange(n) + rng.random(n)) / n * total[-1]
     index = np.minimum(np.searchsorted(total, positions), len(mass) - 1)
@@ -92,14 +93,14 @@ def _from_cells(problem: Problem, rng: np.random.Generator, n: int) -> WeightedS
     return weigh(points, problem.log_posterior(points), log_proposal, n / 4)
 
 
-def _leaves(problem: Problem) -> tuple[Array, Array, Array]:
+def _leaves(problem: Problem, target: float) -> tuple[Array, Array, Array]:
     """Refine cells where the posterior mass is; return centres, half widths (n, 3), masses."""
     centres, half = _search.first_cells(problem)
     level = np.zeros(len(centres), int)
     values = problem.profile(centres, float(np.linalg.norm(half)))
     logs = values[:, 0] + np.log(values[:, 2])
     evaluated = len(centres)
-    while evaluated < _CELL_NODES:
+    while evaluated < min(_CELLS_PER_SAMPLE * target, _MOST_CELLS):
         weight = logs - 3.0 * np.log(2.0) * level
         best = np.argsort(-weight, kind="stable")[:_SPLIT_AT_ONCE]
         best = best[weight[best] > weight[best[0]] - 10.0]

@@ -8,7 +8,7 @@ does not grow with the record but for three float32 outputs at 50 Hz.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -149,31 +149,89 @@ def annotate(
     ModelError
         If the output has another shape than `Network` says.
     """
-    source = Samples(record, network.rate_hz)
-    stride, step = network.stride, network.output_stride
-    first = source.first
-    if since_ns is not None:
-        first = max(first, min(since_ns * network.rate_hz // NS_PER_S, source.stop))
-    out0 = -(-first // step)
-    total = max(-(-source.stop // step) - out0, 0)
-    logits = np.empty((3, total), np.float32)
-    parts: tuple[list[NDArray], list[NDArray]] = ([], [])
-    begin, end = first // stride * stride, -(-source.stop // stride) * stride
-    for pieces in _batches(begin, end, _up(chunk, stride), batch):
-        values = _forward(source, network, pieces)  # one output more on each side
-        j = pieces[0][0] // step - 1 - out0
+    part = _Part.of(record, network, since_ns)
+    for pieces in _batches(part.begin, part.end, _up(chunk, network.stride), batch):
+        stack = _stacked(part.source, network, pieces)
+        part.take(pieces[0][0], _joined(*_inner(_run(network, stack), network)), floors)
+    return part.outputs()
+
+
+def annotate_together(
+    records: Sequence[Record],
+    network: Network,
+    *,
+    floors: tuple[float, float],
+    chunk: int,
+    since_ns: Sequence[int],
+) -> list[Outputs]:
+    """Return the network's outputs over some short records, which it is given several at a time.
+
+    As `annotate` of each from its own ``since_ns`` on, but for rounding errors; ``chunk`` bounds
+    the samples that are worked on at once.
+    """
+    parts = [_Part.of(r, network, t) for r, t in zip(records, since_ns, strict=True)]
+    longest = max((p.end - p.begin for p in parts), default=0)
+    if not longest:
+        return [part.outputs() for part in parts]
+    at_once = max(chunk // (longest + 2 * _pad(network)), 1)
+    for k in range(0, len(parts), at_once):
+        some = parts[k : k + at_once]
+        # A network works on one length at a time: shorter stretches begin sooner.
+        begins = [part.end - longest for part in some]
+        stacks = [
+            _stacked(part.source, network, [(begin, part.end)])
+            for part, begin in zip(some, begins, strict=True)
+        ]
+        before, inner, after = _inner(_run(network, np.concatenate(stacks)), network)
+        for i, (part, begin) in enumerate(zip(some, begins, strict=True)):
+            one = slice(i, i + 1)
+            part.take(begin, _joined(before[one], inner[one], after[one]), floors)
+    return [part.outputs() for part in parts]
+
+
+@dataclass
+class _Part:
+    """Outputs of a record from some time on, filled in piece by piece."""
+
+    source: Samples
+    network: Network
+    begin: int  # samples from 1970 that cover the outputs, multiples of the stride
+    end: int
+    first: int  # output, counted from 1970
+    logits: NDArray[np.float32]
+    fine: tuple[list[NDArray], list[NDArray]]
+
+    @classmethod
+    def of(cls, record: Record, network: Network, since_ns: int | None) -> _Part:
+        source = Samples(record, network.rate_hz)
+        stride, step = network.stride, network.output_stride
+        first = source.first
+        if since_ns is not None:
+            first = max(first, min(since_ns * network.rate_hz // NS_PER_S, source.stop))
+        out0 = -(-first // step)
+        total = max(-(-source.stop // step) - out0, 0)
+        begin, end = first // stride * stride, -(-source.stop // stride) * stride
+        return cls(source, network, begin, end, out0, np.empty((3, total), np.float32), ([], []))
+
+    def take(self, begin: int, values: NDArray[np.float32], floors: tuple[float, float]) -> None:
+        """Take outputs in from sample ``begin`` on, with one more on each side."""
+        total = self.logits.shape[1]
+        j = begin // self.network.output_stride - 1 - self.first
         low, high = max(j + 1, 0), min(j + values.shape[1] - 1, total)
-        logits[:, low:high] = values[:3, low - j : high - j]
+        self.logits[:, low:high] = values[:3, low - j : high - j]
         for k in (0, 1):
             near = values[k] > floors[k]
             near[1:] |= values[k, :-1] > floors[k]
             near[:-1] |= values[k, 1:] > floors[k]
             at = np.flatnonzero(near)
             rows = values[3 + 2 * k : 5 + 2 * k, at]
-            parts[k].append(np.concatenate([(at + j)[np.newaxis], rows]).astype(np.float64))
-    delay_s = (out0 * step - source.first) / network.rate_hz
-    fine = (_gather(parts[0]), _gather(parts[1]))
-    return Outputs(source.origin_ns, delay_s, step / network.rate_hz, logits, fine)
+            self.fine[k].append(np.concatenate([(at + j)[np.newaxis], rows]).astype(np.float64))
+
+    def outputs(self) -> Outputs:
+        step, rate_hz = self.network.output_stride, self.network.rate_hz
+        delay_s = (self.first * step - self.source.first) / rate_hz
+        fine = (_gather(self.fine[0]), _gather(self.fine[1]))
+        return Outputs(self.source.origin_ns, delay_s, step / rate_hz, self.logits, fine)
 
 
 def _gather(parts: list[NDArray]) -> Fine:
@@ -181,40 +239,53 @@ def _gather(parts: list[NDArray]) -> Fine:
     return Fine(index.astype(np.int64), offset.astype(np.float32), log_sigma.astype(np.float32))
 
 
-def _forward(
+def _pad(network: Network) -> int:
+    return _up(network.reach + network.output_stride, network.stride)
+
+
+def _stacked(
     source: Samples, network: Network, pieces: list[tuple[int, int]]
 ) -> NDArray[np.float32]:
-    """Return ``(7, m + 2)`` outputs of adjoining pieces of one length, and one on each side."""
-    stride, step = network.stride, network.output_stride
+    """Return what the network sees of adjoining pieces of one length: they and what they reach."""
     begin, end = pieces[0][0], pieces[-1][1]
-    length = pieces[0][1] - begin
-    pad = _up(network.reach + step, stride)
-    margin = pad + _up(network.prepare_reach, stride)
+    length, pad = pieces[0][1] - begin, _pad(network)
+    margin = pad + _up(network.prepare_reach, network.stride)
     low = begin - margin
     data, valid = source.read(low, end + margin)
     prepared = network.prepare(data, source.record.mask, low, valid)
     stack = np.empty((len(pieces), prepared.shape[0], 1, length + 2 * pad), np.float32)
     for i, (a, b) in enumerate(pieces):
         stack[i, :, 0] = prepared[:, a - pad - low : b + pad - low]
+    return stack
+
+
+def _run(network: Network, stack: NDArray[np.float32]) -> NDArray[np.float32]:
     out = network.run(stack)
-    wanted = (len(pieces), ROWS, 1, stack.shape[3] // step)
+    wanted = (len(stack), ROWS, 1, stack.shape[3] // network.output_stride)
     if out.shape != wanted:
         raise ModelError(
             f"the network returned shape {out.shape} for input {stack.shape}; "
             f"a picker's output is {wanted}"
         )
-    edge = pad // step
-    inner = out[:, :, 0, edge : edge + length // step]
-    before, after = out[:1, :, 0, edge - 1], out[-1:, :, 0, edge + length // step]
-    return _joined(before[0], inner, after[0])
+    return out
+
+
+def _inner(
+    out: NDArray[np.float32], network: Network
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return the outputs before each piece, in it, and after it."""
+    edge = _pad(network) // network.output_stride
+    stop = out.shape[3] - edge
+    return out[:, :, 0, edge - 1], out[:, :, 0, edge:stop], out[:, :, 0, stop]
 
 
 def _joined(
     before: NDArray[np.float32], inner: NDArray[np.float32], after: NDArray[np.float32]
 ) -> NDArray[np.float32]:
+    """Return ``(7, m + 2)`` outputs of adjoining pieces, and one on each side."""
     b, rows, m = inner.shape
     out = np.empty((rows, b * m + 2), np.float32)
-    out[:, 0], out[:, -1] = before, after
+    out[:, 0], out[:, -1] = before[0], after[-1]
     for i in range(b):
         out[:, 1 + i * m : 1 + (i + 1) * m] = inner[i]
     return out

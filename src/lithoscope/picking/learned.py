@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from lithoscope.errors import ModelError
 from lithoscope.learning import preprocessing
 from lithoscope.learning.calibration import EVENT_WITHIN_S, calibrated, evidence
 from lithoscope.learning.models import Model
-from lithoscope.picking._annotate import Network, Outputs, annotate
+from lithoscope.picking._annotate import Network, Outputs, annotate, annotate_together
 from lithoscope.picking._peaks import (
     EDGE_S,
     LONGEST_S,
@@ -195,9 +196,41 @@ class LearnedPicker(TrainedPicker):
             If a sample is not finite.
         """
         if since_ns is not None:
-            # An onset depends on others within these distances, and so do those.
-            since_ns -= round((2 * self.settings.apart_s + RIVAL_S) * NS_PER_S)
-        outputs = self._outputs(record, since_ns)
+            since_ns -= self._before_ns
+        return self._of_record(self._outputs(record, since_ns), record)
+
+    def onsets_together(
+        self, records: Sequence[Record], since_ns: Sequence[int]
+    ) -> list[tuple[Onsets, Onsets]]:
+        """Return what `onsets` does of each of some short records, in less time.
+
+        Raises
+        ------
+        DataError
+            If a sample is not finite.
+        """
+        for record in records:
+            require_finite(record)
+        outputs = annotate_together(
+            records,
+            self._network,
+            floors=self._floors,
+            chunk=self._chunk,
+            since_ns=[time_ns - self._before_ns for time_ns in since_ns],
+        )
+        return [self._of_record(o, r) for o, r in zip(outputs, records, strict=True)]
+
+    @property
+    def _chunk(self) -> int:
+        return round(self.settings.chunk_s * self.sampling_rate_hz)
+
+    @property
+    def _before_ns(self) -> int:
+        """An onset depends on others within these distances, and so do those."""
+        return round((2 * self.settings.apart_s + RIVAL_S) * NS_PER_S)
+
+    def _of_record(self, outputs: Outputs, record: Record) -> tuple[Onsets, Onsets]:
+        """Return onsets with times counted from the record's start."""
         lead_s = (outputs.origin_ns - record.starttime_ns) / NS_PER_S
         p, s = self._onsets(outputs, record)
         return replace(p, time_s=p.time_s + lead_s), replace(s, time_s=s.time_s + lead_s)
@@ -208,7 +241,7 @@ class LearnedPicker(TrainedPicker):
             record,
             self._network,
             floors=self._floors,
-            chunk=round(self.settings.chunk_s * self.sampling_rate_hz),
+            chunk=self._chunk,
             batch=self.settings.batch,
             since_ns=since_ns,
         )

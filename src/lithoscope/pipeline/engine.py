@@ -165,10 +165,15 @@ class LocalEngine:
         return list(pending.values())
 
 
-def child_processes(n: int) -> ProcessPoolExecutor:
-    """Return a pool of processes that end with this one, whatever ends it."""
+def child_processes(n: int, niceness: int = 0) -> ProcessPoolExecutor:
+    """Return a pool of processes that end with this one, whatever ends it.
+
+    With ``niceness`` they leave the processor to others, this one too, where there is not enough.
+    """
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(n, mp_context=context, initializer=_watch_parent)
+    return ProcessPoolExecutor(
+        n, mp_context=context, initializer=_begin_child, initargs=(niceness,)
+    )
 
 
 def _call(common: str, unit: Any) -> Any:
@@ -184,7 +189,9 @@ def _load(common: str) -> tuple[Function, Any]:
     return loaded
 
 
-def _watch_parent() -> None:
+def _begin_child(niceness: int) -> None:
+    if niceness and hasattr(os, "nice"):
+        os.nice(niceness)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -19,17 +19,20 @@ class Aside:
     ----------
     apart
         Whether to use another process.
+    niceness
+        How far it stands back for others where processors are short.
     """
 
-    def __init__(self, *, apart: bool) -> None:
+    def __init__(self, *, apart: bool, niceness: int = 0) -> None:
         self.apart = apart
+        self.niceness = niceness
         self._pool: ProcessPoolExecutor | None = None
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         """Begin a piece of work; without another process it is done on return."""
         if self.apart:
             if self._pool is None:
-                self._pool = child_processes(1)
+                self._pool = child_processes(1, self.niceness)
             return self._pool.submit(work, *arguments)
         done: Future[T] = Future()
         done.set_result(work(*arguments))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from typing import Any
 
 from lithoscope.catalog import Change, Store
@@ -21,13 +20,8 @@ from lithoscope.pipeline.live.health import Meter, Problems
 from lithoscope.pipeline.live.lookout import Lookout, Seen
 from lithoscope.pipeline.live.measure import Bench, job_of
 from lithoscope.pipeline.live.network import Network
-from lithoscope.pipeline.live.picks import (
-    PickBoard,
-    Read,
-    Reading,
-    Repicked,
-    read_elsewhere,
-)
+from lithoscope.pipeline.live.picking import Picking
+from lithoscope.pipeline.live.picks import PickBoard, Repicked
 from lithoscope.pipeline.live.rolling import cut
 from lithoscope.pipeline.live.settings import LiveSettings
 from lithoscope.pipeline.live.spool import Spool
@@ -36,8 +30,6 @@ from lithoscope.schema import EVENTS, STATION_MAGNITUDES
 # While data wait, an update of a published event is followed by a rest of so many times its length.
 _REST = 10.0
 _MEASURED_AT_ONCE = 4
-# A station is read as a run reads it after so much new data (s), sooner if there is time.
-_READ_S, _READ_IDLE_S = 240.0, 60.0
 # Beyond the end of the signal window of a magnitude: margins of the response filter.
 _MARGIN_S = 15.0
 
@@ -47,7 +39,7 @@ class Desk:
 
     Parameters
     ----------
-    spool, network, board, store, aside, problems, meter
+    spool, network, board, store, aside, beside, problems, meter
         What it works with.
     live
         Settings.
@@ -65,6 +57,7 @@ class Desk:
         board: PickBoard,
         store: Store,
         aside: Aside,
+        beside: Aside,
         problems: Problems,
         meter: Meter,
         live: LiveSettings,
@@ -75,104 +68,31 @@ class Desk:
         self.network = network
         self.board = board
         self.store = store
-        self.aside = aside
         self.bench = Bench(aside)
         self.problems = problems
         self.meter = meter
         self.live = live
         self.events = LiveEvents()
         self.settled_s = -math.inf
-        self.lookout = Lookout(network, board, self.events, aside, meter)
+        self.lookout = Lookout(network, board, self.events, beside, meter)
+        self.picking = Picking(
+            spool=spool,
+            network=network,
+            board=board,
+            aside=aside,
+            meter=meter,
+            live=live,
+            changed=self._changed,
+        )
         self.clock_ns = 0
         self._tell = tell
         self._now_ns = now_ns
         self._updates_at = 0.0
-        self._reading: tuple[list[Reading], Future[list[Read]], float] | None = None
         self._todo: dict[str, LiveEvent] = {}
         # Ids of picks in the store that were not final when they were written, by station.
         self.provisional: dict[str, set[str]] = {}
         self.pruned = False
         self._stored_sites = network.sites
-
-    # Picking
-
-    def edge_ns(self, station: str) -> int:
-        """Return until when the components of a station have data; one that lags long is left."""
-        ends = [c.end_ns for c in self.spool.of_station(station)]
-        newest = max(ends)
-        return min(e for e in ends if newest - e <= self.live.lazy_s * NS_PER_S)
-
-    def due(self, onsets: set[str], *, idle: bool) -> list[str]:
-        """Return the stations to pick now: those with an onset first, then the longest waiting."""
-        waiting = []
-        for station in self.network.picked:
-            if station not in self.board.stations:
-                continue
-            seconds = self.board.unseen_s(station, self.edge_ns(station))
-            if seconds <= 0:
-                continue
-            urgent = station in onsets
-            if urgent or idle or seconds >= self.live.lazy_s:
-                waiting.append((not urgent, -seconds, station))
-        return [station for _, _, station in sorted(waiting)]
-
-    def pick(self, station: str) -> None:
-        """Pick one station up to the edge of its data, in memory if that can be."""
-        edge, before = self.edge_ns(station), self.board.stations[station].seen_ns
-        with self.meter.time("pick"):
-            done = self.board.glance(station, edge, self.network.channels(station))
-        if done is None:
-            done = self._read(station, edge)
-        else:
-            self._changed(done)
-        if done.changed_ns is None:
-            return
-        for time_ns, _, _ in self.board.stations[station].since(before - 2 * NS_PER_S):
-            self.meter.add("pick after onset (data)", (edge - time_ns) / NS_PER_S)
-
-    def unread(self, *, idle: bool) -> list[str]:
-        """Return the stations whose data are to be read as a run reads them, longest wait first."""
-        if self._reading is not None:
-            return []
-        least = _READ_IDLE_S if idle else _READ_S
-        waiting = [
-            (self.board.unread_s(s, self.edge_ns(s)), s)
-            for s in self.network.picked
-            if s in self.board.stations
-        ]
-        return [s for seconds, s in sorted(waiting, reverse=True) if seconds >= least]
-
-    def read(self, stations: list[str], *, hurry: bool) -> None:
-        """Pick stations as a run would: the first one now, or all beside, while data wait."""
-        if not (hurry and self.aside.apart):
-            self._read(stations[0], self.edge_ns(stations[0]))
-            return
-        parts = [
-            self.board.reading(s, self.spool, self.edge_ns(s), self.network.channels(s))
-            for s in stations
-        ]
-        settings = self.network.settings.picking
-        self._reading = parts, self.aside.submit(read_elsewhere, settings, parts), time.monotonic()
-
-    def end_reading(self) -> None:
-        """Take in what has been read beside the picking."""
-        if self._reading is None or not self._reading[1].done():
-            return
-        (parts, answer, begun), self._reading = self._reading, None
-        read = self.aside.result(answer)
-        for part, found in zip(parts, read, strict=True):
-            done = self.board.take(part, found)
-            if done is None:  # it could be so each time, where a component lags
-                self._read(part.station, self.edge_ns(part.station))
-            else:
-                self._changed(done)
-        self.meter.add("read and pick beside", (time.monotonic() - begun) / len(parts))
-
-    def _read(self, station: str, edge_ns: int) -> Repicked:
-        with self.meter.time("read and pick"):
-            done = self.board.pick(station, self.spool, edge_ns, self.network.channels(station))
-        self._changed(done)
-        return done
 
     def _changed(self, done: Repicked) -> None:
         self.problems.add(done.problems, self.clock_ns)
@@ -199,9 +119,10 @@ class Desk:
     def locate(self, *, hurry: bool = False) -> None:
         """Locate and publish changed events: those never published at once, others in their turn.
 
-        While data wait, an event is updated after 8, then 16, then 32 s of data, and so on, and
-        updates take a part of the time only, newest first. The oldest one that data cannot change
-        any more has its turn always: it must not wait for as long as data do.
+        While data wait, the first location is a quick one, an event is updated after 8, then 16,
+        then 32 s of data, and so on, and updates take a part of the time only, newest first. The
+        oldest one that data cannot change any more has its turn always: it must not wait for as
+        long as data do.
         """
         order = sorted(self._todo.values(), key=lambda e: (bool(e.published), -e.origin_ns))
         late_ns = self.clock_ns - round(self.live.lateness_s * NS_PER_S)
@@ -211,9 +132,10 @@ class Desk:
             overdue = event is order[-1] and event.origin_ns < late_ns
             if hurry and event.published and rests and not overdue:
                 continue
+            quick = hurry and not event.published
             if needs_location(event):
                 with self.meter.time("locate"):
-                    found = locate_event(event, self.network.tools())
+                    found = locate_event(event, self.network.tools(), quick=quick)
                 self.problems.add(found, self.clock_ns)
             event.n_updates += 1
             event.quiet_until_ns = self.clock_ns + (NS_PER_S << min(event.n_updates + 2, 6))
@@ -221,7 +143,8 @@ class Desk:
                 self._cancel(event, "too few picks are left to locate it")
             else:
                 self.publish(event)
-            self._todo.pop(event.event_id, None)
+            if not quick:
+                self._todo.pop(event.event_id, None)
             spent = time.monotonic() - started
             self._updates_at = max(self._updates_at, started + spent * (1.0 + _REST))
 
@@ -363,13 +286,7 @@ class Desk:
     def finish(self) -> None:
         """Make the final solution of all that is kept: no data follow."""
         self.lookout.forget()
-        self._reading = None
-        for station in self.network.picked:
-            while station in self.board.stations and self.board.unread_s(
-                station, last := max(c.end_ns for c in self.spool.of_station(station))
-            ):
-                self._read(station, last)
-        self.board.settle()
+        self.picking.finish()
         if self.network.picked:
             start = -math.inf
             if self.pruned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import threading
 import time
@@ -60,6 +61,10 @@ _SAVE_S = 20.0
 # Data time between two times that what is old is put away: a watch that catches up has it often.
 _PRUNE_NS = 300 * NS_PER_S
 _RETRY_S = 5.0
+# Picks and first locations come before thorough associations, these before magnitudes.
+_BESIDE_NICENESS, _ASIDE_NICENESS = 5, 10
+# Stations without an onset that are picked in a turn while data wait: events must not wait for all.
+_LAZY_AT_ONCE = 5
 # Data that come faster than this many times real time are worked on as if some waited.
 _HURRY = 2.0
 
@@ -171,13 +176,15 @@ class Watch:
         self._syncer = ThreadPoolExecutor(1, "sync")
         self._syncing: Future[None] | None = None
         picker = warmed(settings.picking)
-        self.aside = Aside(apart=settings.engine.workers > 1)
+        self.aside = Aside(apart=settings.engine.workers > 1, niceness=_ASIDE_NICENESS)
+        self.beside = Aside(apart=settings.engine.workers > 1, niceness=_BESIDE_NICENESS)
         self.desk = Desk(
             spool=Spool(output / SPOOL, self.live.segment_s),
             network=Network(stations, settings),
             board=PickBoard(picker, settings.waveforms),
             store=store,
             aside=self.aside,
+            beside=self.beside,
             problems=self.problems,
             meter=self.meter,
             live=self.live,
@@ -196,6 +203,8 @@ class Watch:
     def run(self, stop: threading.Event, until_idle_s: float | None) -> WatchResult:
         """Work until stopped, or until no data come."""
         keep_settings(self.store, self.settings, self.desk.network.terms)
+        gc.collect()
+        gc.freeze()  # what is there now stays; to look through it takes a fifth of a second
         self.intake.start()
         last, seen = time.monotonic(), False
         try:
@@ -230,6 +239,7 @@ class Watch:
                 break
         self._attempt("magnitude", self._last_magnitudes)
         self.aside.close()
+        self.beside.close()
         self._sync(wait=True)
         self._syncer.shutdown()
         self._save()
@@ -312,14 +322,17 @@ class Watch:
         desk = self.desk
         desk.clock_ns = self.clock.now_ns
         hurry = self.intake.waiting > 0 or self._pace.at(self.clock.now_ns) > _HURRY
-        for station in desk.due(receiver.onsets, idle=not items):
-            self._attempt(f"pick {station}", partial(desk.pick, station))
-            receiver.onsets.discard(station)
+        due = desk.picking.due(receiver.onsets, idle=not items)
+        # While data wait, events come before the stations that show no onset.
+        first = [s for s in due if s in receiver.onsets] if hurry else due
+        others = [s for s in due if s not in first][:_LAZY_AT_ONCE]
+        self._pick(first)
         self._attempt("associate", partial(desk.associate, hurry=hurry))
         self._attempt("locate", partial(desk.locate, hurry=hurry))
-        self._attempt("read", desk.end_reading)
-        if unread := desk.unread(idle=not items):
-            self._attempt(f"pick {unread[0]}", partial(desk.read, unread, hurry=hurry))
+        self._pick(others)
+        self._attempt("read", desk.picking.end_reading)
+        if unread := desk.picking.unread(idle=not items):
+            self._attempt(f"pick {unread[0]}", partial(desk.picking.read, unread, hurry=hurry))
         self._attempt("magnitude", desk.end_measuring)
         if not hurry or self._since("slow") > 2.0:
             self._attempt("magnitude", desk.begin_measuring)
@@ -327,6 +340,19 @@ class Watch:
             self._mark("slow")
         self._housekeeping()
         return items
+
+    def _pick(self, stations: Sequence[str]) -> None:
+        """Pick stations together; alone those that cannot be, or all if that fails."""
+        left = list(stations)
+
+        def together() -> None:
+            left[:] = self.desk.picking.look(stations)
+
+        if stations:
+            self._attempt("pick together", together)
+        for station in left:
+            self._attempt(f"pick {station}", partial(self.desk.picking.pick, station))
+        self.receiver.onsets.difference_update(stations)
 
     def _housekeeping(self) -> None:
         if self._since("sync") >= self.live.sync_s:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
 from lithoscope.catalog import Catalog
@@ -25,6 +27,8 @@ from lithoscope.traveltimes import VelocityModel
 # An event that one association does not find is kept until the next one agrees.
 _MISSED = 2
 _COMPANION = "companion/"
+# Effective posterior samples of a quick location: regions good to 5 % or so.
+_QUICK_SAMPLES = 200
 _MAGNITUDE = [
     "magnitude",
     "magnitude_type",
@@ -84,6 +88,8 @@ class LiveEvent(Packed):
         if not self.packed:
             _located_key(self)
             self.digested = None
+            if self.arrival_ids == self.solution.pick_ids:
+                self.arrival_ids = self.solution.pick_ids
             super().pack()
         self.solution.pack()
 
@@ -165,19 +171,21 @@ class LiveEvents:
         # One outside the span that was missed before may be one of these.
         known += [e for e in self.all() if e.missed and e not in known]
         result = match([arrivals_of(e.solution) for e in known], [arrivals_of(s) for s in found])
-        rows = picks.set_index("pick_id", drop=False)
+        places = {name: k for k, name in enumerate(picks["pick_id"].tolist())}
         changed, by_solution = [], {}
         for number, other in result.same:
             event, solution = known[number], found[other]
             by_solution[other] = event
-            mine = _picks_of(solution, rows)
+            mine = _picks_of(solution, picks, places)
             event.missed = 0
             if solution.name != event.solution.name or not mine.equals(event.picks):
                 changed.append(event)
             event.solution, event.picks = solution, mine
         for other in result.new:
             solution = found[other]
-            event = LiveEvent(free_id(solution, self.used), solution, _picks_of(solution, rows))
+            event = LiveEvent(
+                free_id(solution, self.used), solution, _picks_of(solution, picks, places)
+            )
             self.used.add(event.event_id)
             self.by_id[event.event_id] = by_solution[other] = event
             changed.append(event)
@@ -246,12 +254,16 @@ class LiveEvents:
         )
 
 
-def locate_event(event: LiveEvent, tools: Tools) -> pd.DataFrame:
+def locate_event(event: LiveEvent, tools: Tools, *, quick: bool = False) -> pd.DataFrame:
     """Locate an event as a run would; return PROBLEMS.
 
-    The id that the run would give it decides the random numbers; the event keeps its own.
+    The id that the run would give it decides the random numbers; the event keeps its own. A quick
+    location has fewer posterior samples, so rougher regions, and is to be made again.
     """
     settings = tools.settings.location
+    if quick:
+        n_samples = min(settings.n_samples, _QUICK_SAMPLES)
+        settings = settings.model_copy(update={"n_samples": n_samples})
     if tools.terms is None:
         settings = settings.model_copy(update={"station_terms": "none"})
     solution = event.solution
@@ -270,10 +282,10 @@ def locate_event(event: LiveEvent, tools: Tools) -> pd.DataFrame:
     events = found.events.assign(event_id=event.event_id)
     if magnitude is not None and len(events):
         events = events.assign(**{c: magnitude[c].to_numpy() for c in _MAGNITUDE})
-    order = ["event_id", "time", "station"]
     arrivals = found.arrivals.assign(event_id=event.event_id)
-    event.put(EVENTS.check(events), arrivals.sort_values(order, ignore_index=True))
-    event.located = _located_key(event)
+    order = np.lexsort([arrivals["station"].to_numpy(str), arrivals["time"].to_numpy("M8[ns]")])
+    event.put(EVENTS.check(events), arrivals.iloc[order].reset_index(drop=True))
+    event.located = f"{_located_key(event)}{':quick' if quick else ''}"
     named = found.problems["what"].str.startswith(_COMPANION)
     return found.problems[~named].reset_index(drop=True)
 
@@ -331,13 +343,16 @@ def restored(catalog: Catalog) -> list[LiveEvent]:
     return out
 
 
-def _picks_of(solution: Solution, rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.loc[sorted(solution.pick_ids)].reset_index(drop=True)
+def _picks_of(solution: Solution, picks: pd.DataFrame, places: dict[str, int]) -> pd.DataFrame:
+    rows = [places[name] for name in sorted(solution.pick_ids)]
+    return picks.iloc[rows].reset_index(drop=True)
 
 
 def _digest(picks: pd.DataFrame) -> str:
-    columns = ["pick_id", "time_sigma_s", "probability"]
-    return str(pd.util.hash_pandas_object(picks[columns], index=False).sum())
+    """Return a hash of what decides a location, whatever the order of the picks."""
+    names = picks["pick_id"].tolist()
+    values = zip(names, picks["time_sigma_s"].tolist(), picks["probability"].tolist(), strict=True)
+    return hashlib.sha256(repr(sorted(values)).encode()).hexdigest()[:16]
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lithoscope.picking import LearnedPicker, Picker
+from lithoscope.picking._peaks import Onsets
 from lithoscope.picking._tables import picks_columns, picks_of, rounded
 from lithoscope.schema import PICKS
 from lithoscope.waveforms import Record
@@ -25,6 +26,11 @@ class Glimpse:
 
     keys: list[Key]
     rows: Callable[[Sequence[int]], list[Row]]
+
+    @classmethod
+    def of(cls, picks: list[Row]) -> Glimpse:
+        """Return picks that are whole already."""
+        return cls([key_of(row) for row in picks], lambda some: [picks[k] for k in some])
 
 
 def key_of(row: Row) -> Key:
@@ -46,23 +52,40 @@ def table_of(rows: Sequence[Row]) -> pd.DataFrame:
     return picks_of(dict(zip(PICKS.names, zip(*rows, strict=True), strict=True)))
 
 
-def glimpse(picker: Picker, record: Record, start_ns: int) -> Glimpse:
-    """Return the picks of a record from a time on.
+def glimpses(picker: Picker, parts: Sequence[tuple[Record, int]]) -> list[Glimpse]:
+    """Return the picks of some records, each from a time on.
 
-    Those of `Picker.pick`. Of the learned picker only onsets are asked for: the rest takes more
-    time than its network, and most looks at the edge of the data show nothing new.
+    Those of `Picker.pick`. Of the learned picker only onsets are asked for, of all records at once:
+    the rest takes more time than its network, and most looks at the edge of the data show nothing
+    new.
+
+    Raises
+    ------
+    DataError
+        If a sample is not finite.
     """
+    if not isinstance(picker, LearnedPicker):
+        return [_glimpse(picker, record, start_ns) for record, start_ns in parts]
+    usable = [picker.unusable(record) is None for record, _ in parts]
+    some = [part for part, good in zip(parts, usable, strict=True) if good]
+    found = iter(picker.onsets_together([r for r, _ in some], [t for _, t in some]))
+    return [
+        _learned(picker, *part, next(found)) if good else Glimpse.of([])
+        for part, good in zip(parts, usable, strict=True)
+    ]
+
+
+def _glimpse(picker: Picker, record: Record, start_ns: int) -> Glimpse:
     if picker.unusable(record) is not None:
-        return Glimpse([], lambda _: [])
-    if isinstance(picker, LearnedPicker):
-        return _learned(picker, record, start_ns)
+        return Glimpse.of([])
     picks, _ = picker.pick(record)
-    found = rows_of(picks[picks["time"].astype("int64") >= start_ns])
-    return Glimpse([key_of(row) for row in found], lambda some: [found[k] for k in some])
+    return Glimpse.of(rows_of(picks[picks["time"].astype("int64") >= start_ns]))
 
 
-def _learned(picker: LearnedPicker, record: Record, start_ns: int) -> Glimpse:
-    onsets = dict(zip("PS", picker.onsets(record, since_ns=start_ns), strict=True))
+def _learned(
+    picker: LearnedPicker, record: Record, start_ns: int, found: tuple[Onsets, Onsets]
+) -> Glimpse:
+    onsets = dict(zip("PS", found, strict=True))
     times = {phase: rounded(record.starttime_ns, some.time_s) for phase, some in onsets.items()}
     places = [(p, int(i)) for p in "PS" for i in np.flatnonzero(times[p] >= start_ns)]
     keys = [(int(times[p][i]), p, float(onsets[p].probability[i])) for p, i in places]

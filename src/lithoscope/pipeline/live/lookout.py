@@ -23,7 +23,7 @@ from lithoscope.schema import ASSIGNMENTS, PICKS
 # While data wait, a thorough look is followed by a rest of so many times its length, here and in
 # another process, within these limits (s).
 _REST, _REST_ASIDE = 5.0, 2.0
-_REST_S = 1.0, 10.0
+_REST_S = 0.3, 10.0
 # A quick look is for origins up to this long before now (s of data).
 _QUICK_S = 15.0
 

@@ -21,13 +21,21 @@ from numpy.typing import NDArray
 
 from lithoscope.constants import NS_PER_S
 from lithoscope.picking import Picker
-from lithoscope.pipeline.live.glimpse import Key, Row, glimpse, key_of, rows_of, table_of
+from lithoscope.pipeline.live.glimpse import (
+    Glimpse,
+    Key,
+    Row,
+    glimpses,
+    key_of,
+    rows_of,
+    table_of,
+)
 from lithoscope.pipeline.live.newest import Newest
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.pipeline.pickers import PickingSettings, make_picker
 from lithoscope.pipeline.tables import stack
 from lithoscope.schema import DETECTIONS, PICKS, PROBLEMS
-from lithoscope.waveforms import Archive, WaveformSettings, read_records
+from lithoscope.waveforms import Archive, Record, WaveformSettings, read_records
 from lithoscope.waveforms.seedlink import Packet
 
 # A station that was away long is picked in pieces of this length, so that others get their turn.
@@ -40,6 +48,7 @@ _GLANCE_NS = 120 * NS_PER_S
 # the same events anew.
 _SAME_NS = NS_PER_S // 20
 _SAME_PROBABILITY = 0.1
+_NO_PROBLEMS = PROBLEMS.empty()
 
 
 @dataclass
@@ -94,6 +103,16 @@ class Repicked:
     changed_ns: int | None
     renamed: dict[str, str]
     problems: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Part:
+    """Newest seconds of a station that are to be picked from ``start_ns`` on."""
+
+    station: str
+    record: Record
+    start_ns: int
+    edge_ns: int
 
 
 @dataclass(frozen=True)
@@ -201,14 +220,8 @@ class PickBoard:
         found = self.stations.get(station)
         return 0.0 if found is None else max(edge_ns - found.read_ns, 0) / NS_PER_S
 
-    def glance(self, station: str, edge_ns: int, channels: pd.DataFrame) -> Repicked | None:
-        """Pick the newest seconds of a station in memory; None if the spool must be read.
-
-        Raises
-        ------
-        DataError
-            If the data cannot be picked.
-        """
+    def part(self, station: str, edge_ns: int, channels: pd.DataFrame) -> Part | None:
+        """Return what is to be looked at of a station's newest seconds; None if only files tell."""
         mine = self.stations[station]
         if edge_ns - max(mine.seen_ns, mine.read_ns) > _GLANCE_NS:
             return None
@@ -217,16 +230,30 @@ class PickBoard:
         if record is None:
             return None
         start = max(start, record.starttime_ns, mine.final_ns)
-        record = record.cut(start - round(self.picker.context_s * NS_PER_S), edge_ns + NS_PER_S)
-        seen = glimpse(self.picker, record, start)
-        zone = mine.since(start)
+        before_ns = round(self.picker.context_s * NS_PER_S)
+        return Part(station, record.cut(start - before_ns, edge_ns + NS_PER_S), start, edge_ns)
+
+    def glance(self, parts: Sequence[Part]) -> list[Glimpse]:
+        """Return the picks of some parts; to be given to `see`.
+
+        Raises
+        ------
+        DataError
+            If the data cannot be picked.
+        """
+        return glimpses(self.picker, [(part.record, part.start_ns) for part in parts])
+
+    def see(self, part: Part, seen: Glimpse) -> Repicked:
+        """Put what has been seen of a part in the place of the provisional picks there."""
+        mine = self.stations[part.station]
+        zone = mine.since(part.start_ns)
         found = _compared(zone, seen.keys)
         if found.changed_ns is not None:
             first = len(mine.keys) - len(zone)
             kept = [mine.young[first + j] for j in found.same.values()]
             mine.put([*mine.young[:first], *kept, *seen.rows(found.fresh)])
-        mine.seen_ns = max(mine.seen_ns, edge_ns)
-        return Repicked(found.changed_ns, {}, PROBLEMS.empty())
+        mine.seen_ns = max(mine.seen_ns, part.edge_ns)
+        return Repicked(found.changed_ns, {}, _NO_PROBLEMS)
 
     def reading(self, station: str, spool: Spool, edge_ns: int, channels: pd.DataFrame) -> Reading:
         """Prepare to pick what is not final of a station, up to the edge of its data."""

@@ -41,12 +41,14 @@ class Solution(Packed):
 
 def solutions_of(found: Association) -> list[Solution]:
     """Return the events of an association, by origin time."""
-    groups = {str(k): g for k, g in found.assignments.groupby("event_id", sort=False)}
+    rows: dict[str, list[int]] = {}
+    for k, name in enumerate(found.assignments["event_id"].tolist()):
+        rows.setdefault(name, []).append(k)
+    origins_ns = found.candidates["time"].to_numpy("datetime64[ns]").view(np.int64)
     out = []
-    for row in found.candidates.itertuples():
-        mine = ASSIGNMENTS.check(groups[str(row.event_id)])
-        origin_s = row.time.value / NS_PER_S  # type: ignore[union-attr]
-        out.append(Solution(str(row.event_id), origin_s, mine, frozenset(mine["pick_id"])))
+    for name, origin_ns in zip(found.candidates["event_id"].tolist(), origins_ns, strict=True):
+        mine = ASSIGNMENTS.check(found.assignments.iloc[rows[name]])
+        out.append(Solution(name, origin_ns / NS_PER_S, mine, frozenset(mine["pick_id"])))
     return sorted(out, key=lambda s: (s.origin_s, s.name))
 
 
@@ -58,21 +60,18 @@ def window(
     All within ``reach_s`` and the window of noise rates; beyond, to where a station counts as
     alive, the first of each hour, station and phase.
     """
-    seconds = picks["time"].astype("int64").to_numpy() / NS_PER_S
+    seconds = picks["time"].to_numpy("datetime64[ns]").view(np.int64) / NS_PER_S
     near_s = reach_s + settings.rate_window_s
     far_s = settings.alive_window_s + 7200.0 + reach_s
-    near = (seconds >= span_s[0] - near_s) & (seconds <= span_s[1] + near_s)
-    far = (seconds >= span_s[0] - far_s) & (seconds <= span_s[1] + far_s) & ~near
-    hours = pd.DataFrame(
-        {
-            "station": picks["station"].to_numpy(),
-            "phase": picks["phase"].to_numpy(),
-            "hour": np.floor(seconds / 3600.0),
-        }
-    )
-    first = ~hours[far].duplicated().to_numpy()
-    kept = near.copy()
-    kept[np.flatnonzero(far)[first]] = True
+    kept = (seconds >= span_s[0] - near_s) & (seconds <= span_s[1] + near_s)
+    far = (seconds >= span_s[0] - far_s) & (seconds <= span_s[1] + far_s) & ~kept
+    stations, phases = picks["station"].to_numpy(object), picks["phase"].to_numpy(object)
+    seen: set[tuple[str, str, int]] = set()
+    for k in np.flatnonzero(far):
+        hour = stations[k], phases[k], int(seconds[k] // 3600.0)
+        if hour not in seen:
+            seen.add(hour)
+            kept[k] = True
     return picks[kept].reset_index(drop=True)
 
 
@@ -125,7 +124,7 @@ def look_at(
         Longest travel time.
     quick
         Count noise within two minutes in place of half an hour, and so need the picks of these
-        only, and part no mixtures: the answer is provisional.
+        only, part no mixtures and end long searches: the answer is provisional.
     """
     if quick:
         rate_s = min(settings.rate_window_s, _QUICK_RATE_S)
@@ -147,6 +146,6 @@ def associate_span(look: Look) -> list[Solution]:
         look.settings,
         span_s=look.span_s,
         explained=look.explained,
-        mixtures=not look.quick,
+        quick=look.quick,
     )
     return [s for s in solutions_of(found) if look.span_s[0] <= s.origin_s < look.span_s[1]]
