@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,15 @@ def missing(what: str) -> None:
     pytest.skip(f"{what} is missing (.ci/chromium.sh installs it)")
 
 
+def started(start: Callable[[], Any], tries: int = 3) -> Any:
+    """Start a browser: chromedriver gives it a minute, which a busy machine may not."""
+    late = pytest.importorskip("selenium.common.exceptions").SessionNotCreatedException
+    for _ in range(tries - 1):
+        with suppress(late):
+            return start()
+    return start()
+
+
 class Browser:
     """A browser with a profile of its own that dies with it."""
 
@@ -51,10 +61,8 @@ class Browser:
         for option in (*OPTIONS, f"--user-data-dir={self.profile}"):
             options.add_argument(option)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(
-            options=options, service=webdriver.ChromeService(executable_path=driver)
-        )
-        self.driver.set_script_timeout(60)
+        self.driver = started(lambda: webdriver.Chrome(options, webdriver.ChromeService(driver)))
+        self.driver.set_script_timeout(300)
         self.size(1440, 900)
 
     def close(self) -> None:
