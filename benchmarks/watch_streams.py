@@ -308,45 +308,61 @@ def latency(options: argparse.Namespace, folder: Path) -> None:
 
 def kills(options: argparse.Namespace, folder: Path) -> None:
     """Kill a watch again and again; print the difference from a run."""
-    case = make(folder / "data", n_stations=5, n_events=6, duration_s=600.0)
+    minutes = 3 if options.small else 21
+    n_events = minutes // 2
+    case = make(folder / "data", n_stations=5, n_events=n_events, duration_s=60.0 * minutes)
     batch = run([case.waveforms], [case.stations], folder / "run", settings()).catalog
     rng = np.random.default_rng(options.seed)
     output, began = folder / "watch", time.monotonic()
     how = ReplaySettings(port=0, speed=0, wait_for_clients=1)
-    total = 0
+    n_taking = 0
     with Replay(case.waveforms, how) as server:
+        end_ns = server.cutter.end_ns
         words = [
             *(sys.executable, "-m", "lithoscope", "watch", server.url, "--start", "earliest"),
             *("--stations", str(case.stations), "--output", str(output), "--picker", "classical"),
             *("--set", "engine.workers=1", "--set", "live.status_s=0.05", "--json"),
             *("--set", "live.queue_packets=100", "--until-idle", "20"),
         ]
-        # A share of the data for each process, so that the last kill comes before their end: a
-        # watch takes twice what its last status tells.
-        share = 4500 / options.kills
-        for _ in range(options.kills):
+        for left in range(options.kills, 0, -1):
             process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            assert process.stdout is not None
-            wanted, got = rng.uniform(0.0, 2.0) * share, 0
-            for line in process.stdout:
-                got = json.loads(line).get("status", {}).get("n_packets", got)
-                if got >= wanted:
-                    break
+            share = rng.uniform(0.0, 2.0) / (2 * left + 1)
+            n_packets, clock_ns = reach(process, share, server.cutter.start_ns, end_ns)
             time.sleep(float(rng.uniform(0.0, 0.2)))  # not always just after a status
             process.send_signal(signal.SIGKILL)
             process.communicate()
-            total += got
+            n_taking += n_packets > 0 and clock_ns < end_ns - NS_PER_S
             if options.verbose:
-                print(f"killed after {got} packets, {total} in all", flush=True)
+                past = (end_ns - clock_ns) / NS_PER_S
+                print(f"killed after {n_packets} packets, {past:.0f} s before the end", flush=True)
         done = subprocess.run(words, capture_output=True, check=False)
     print(
-        f"{options.kills} kills in {time.monotonic() - began:.0f} s, {total} packets taken before "
-        f"kills; last exit {done.returncode}"
+        f"{options.kills} kills in {time.monotonic() - began:.0f} s, {n_taking} of them while "
+        f"packets were taken; last exit {done.returncode}"
     )
     live = catalogue(output)
     print_difference(live, batch)
     print_losses(live, batch)
     print_versions(output)
+
+
+def reach(
+    process: subprocess.Popen[bytes], share: float, start_ns: int, end_ns: int
+) -> tuple[int, int]:
+    """Read the status of a watch until it has taken a share of the data that are left.
+
+    Return how many packets it has taken and the data time (ns) that it has reached.
+    """
+    assert process.stdout is not None
+    n_packets, clock_ns, wanted_ns = 0, start_ns, 0.0
+    for line in process.stdout:
+        status = json.loads(line).get("status", {})
+        n_packets = status.get("n_packets", n_packets)
+        clock_ns = max(status.get("clock_ns", 0), clock_ns)
+        wanted_ns = wanted_ns or clock_ns + share * (end_ns - clock_ns)
+        if n_packets and clock_ns >= wanted_ns:
+            break
+    return n_packets, clock_ns
 
 
 def print_losses(live: Catalog, batch: Catalog) -> None:
