@@ -14,6 +14,7 @@ hour, and how many of the events put in were found.
 from __future__ import annotations
 
 import argparse
+import heapq
 import os
 import platform
 import sys
@@ -157,13 +158,16 @@ class Stream:
             start_ns = START_NS + block * BLOCK_S * NS_PER_S
             white = self.rng.standard_normal((len(net.codes), 3, n), np.float32)
             data, state = lfilter([np.sqrt(1 - COLOUR**2)], [1.0, -COLOUR], white, zi=state)
-            data = data * net.noise[:, :, np.newaxis] + carried
-            carried = np.zeros_like(carried)
+            data *= net.noise[:, :, np.newaxis]
+            data += carried
+            carried[:] = 0.0
             wait += BLOCK_S / self.every_s
             if block and wait >= 1.0 and block < self.n_blocks - 1:
                 wait -= 1.0
                 self._put(data, carried, start_ns)
-            yield from self._packets(np.round(data).astype(np.int32), start_ns)
+            whole = np.round(data, out=data).astype(np.int32)
+            del white, data
+            yield from self._packets(whole, start_ns)
 
     def _put(self, data: NDArray, carried: NDArray, start_ns: int) -> None:
         """Add one event at a random time of a block; what is longer goes into the next one."""
@@ -177,14 +181,15 @@ class Stream:
         self.truth.append((start_ns + round((at / RATE_HZ + 2.0) * NS_PER_S), number, size))
 
     def _packets(self, data: NDArray[np.int32], start_ns: int) -> Iterator[Packet]:
-        packets = []
+        """Yield packets in order of time, each made when it is asked for."""
+        channels = []
         for row, code in enumerate(self.network.codes):
             net, sta, loc, band = code.split(".")
             for k, component in enumerate("ZNE"):
                 names = (net, sta, loc, f"{band}{component}")
-                for cut in encode_records(names, start_ns, RATE_HZ, data[row, k]):
-                    packets.append(decode(cut.raw))
-        yield from sorted(packets, key=lambda p: (p.endtime_ns, p.code))
+                cuts = encode_records(names, start_ns, RATE_HZ, data[row, k])
+                channels.append(decode(cut.raw) for cut in cuts)
+        yield from heapq.merge(*channels, key=lambda p: (p.endtime_ns, p.code))
 
 
 def children_mb() -> float:
