@@ -49,7 +49,7 @@ def test_no_event_waits_as_long_as_data_do(monkeypatch: pytest.MonkeyPatch) -> N
     nothing: Any = None
     settings = LiveSettings()
     some = Desk(
-        **dict.fromkeys(("spool", "board", "store", "aside"), nothing),
+        **dict.fromkeys(("spool", "board", "store", "aside", "beside"), nothing),
         **dict.fromkeys(("problems", "meter", "tell", "now_ns"), nothing),
         network=SimpleNamespace(sites=nothing),
         live=settings,
@@ -101,7 +101,7 @@ def test_the_measuring_process_ends_with_a_watch_that_is_killed(
     """It is one of those that `test_engine` kills the parent of."""
     made: list[int] = []
 
-    def pool(n: int) -> ThreadPoolExecutor:
+    def pool(n: int, niceness: int) -> ThreadPoolExecutor:
         made.append(n)
         return ThreadPoolExecutor(n)
 

@@ -116,6 +116,10 @@ class Desk:
         for event in taken.gone:
             self._cancel(event, "its picks are no longer explained by one event")
 
+    def owe(self, event: LiveEvent) -> None:
+        """Have an event located in its turn."""
+        self._todo[event.event_id] = event
+
     def locate(self, *, hurry: bool = False) -> None:
         """Locate and publish changed events: those never published at once, others in their turn.
 

@@ -6,7 +6,7 @@ import gc
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +15,12 @@ from typing import Any
 
 import pandas as pd
 
-from lithoscope.catalog import Change, EventQuery, Store
+from lithoscope.catalog import Change, Store
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import DataError, LithoscopeError
 from lithoscope.pipeline.live.aside import Aside
 from lithoscope.pipeline.live.desk import Desk
-from lithoscope.pipeline.live.events import LiveEvent, restored
+from lithoscope.pipeline.live.events import LiveEvent
 from lithoscope.pipeline.live.health import (
     Meter,
     Problems,
@@ -31,8 +31,9 @@ from lithoscope.pipeline.live.health import (
 from lithoscope.pipeline.live.hooks import Hooks, check_hooks
 from lithoscope.pipeline.live.intake import Intake, Pace
 from lithoscope.pipeline.live.network import Network
-from lithoscope.pipeline.live.picks import PickBoard, StationPicks
+from lithoscope.pipeline.live.picks import PickBoard
 from lithoscope.pipeline.live.receive import Receiver
+from lithoscope.pipeline.live.resume import resume_events, resume_picks
 from lithoscope.pipeline.live.sources import PacketSource
 from lithoscope.pipeline.live.spool import SPOOL, Spool
 from lithoscope.pipeline.live.state import Saved, StateFiles
@@ -44,7 +45,7 @@ from lithoscope.pipeline.rundir import RunDirectory
 from lithoscope.pipeline.runlog import LOG_NAME, RunLog
 from lithoscope.pipeline.settings import RunSettings, absolute_paths, render_toml
 from lithoscope.pipeline.tables import stack
-from lithoscope.schema import DETECTIONS, STATION_MAGNITUDES
+from lithoscope.schema import DETECTIONS
 
 # What a stage may fail with on odd data or a full disk without ending the watch.
 FAILURES = (
@@ -252,58 +253,18 @@ class Watch:
 
     def _restore(self) -> None:
         """Go on where an earlier process stopped, whatever stopped it."""
-        desk = self.desk
-        if desk.spool.n_repaired:
-            self.log.say(f"spool: {desk.spool.n_repaired} file(s) ended inside a record; repaired")
-        if not desk.spool.channels:
+        spool = self.desk.spool
+        if spool.n_repaired:
+            self.log.say(f"spool: {spool.n_repaired} file(s) ended inside a record; repaired")
+        if not spool.channels:
             return
-        saved = self.files.load()
-        for channel in desk.spool.channels.values():
+        for channel in spool.channels.values():
             self.clock.see(channel.station, channel.end_ns)
-        # Whatever came after the state was saved began no earlier than this.
-        since = saved.clock_ns - round(self.live.lateness_s * NS_PER_S) - desk.board.reach_ns
-        for station in desk.spool.stations():
-            first = min(c.first_ns for c in desk.spool.of_station(station))
-            final = min(saved.final_ns.get(station, 0), since)
-            mine = StationPicks(max(final, first - desk.board.reach_ns))
-            times = saved.picks["time"].astype("int64")
-            mine.old = saved.picks[(saved.picks["station"] == station) & (times < mine.final_ns)]
-            starts = saved.detections["starttime"].astype("int64")
-            mine.detections = saved.detections[
-                (saved.detections["station"] == station) & (starts < mine.final_ns)
-            ]
-            mine.stored_ns = mine.final_ns
-            mine.read_ns = mine.final_ns
-            desk.board.stations[station] = mine
-        desk.settled_s = saved.settled_s or -math.inf
+        self.desk.clock_ns = self.clock.now_ns
+        saved = self.files.load()
+        resume_picks(self.desk, saved)
         self._update_network()
-        self._restore_events(saved)
-        desk.note_written(saved.provisional)
-        for change in self._changes_after(saved.sequence):
-            if change.action != "cancel":
-                tables = self.store.event(change.event_id, change.version)
-                desk.note_written(tables.picks["pick_id"])
-        desk.lookout.owed_ns = min(s.final_ns for s in desk.board.stations.values())
-
-    def _changes_after(self, sequence: int) -> Iterator[Change]:
-        """Yield what a killed process changed after it last saved its state."""
-        while some := self.store.changes(sequence):
-            yield from some
-            sequence = some[-1].sequence
-
-    def _restore_events(self, saved: Saved) -> None:
-        desk = self.desk
-        keep_ns = round(self.live.keep_hours * 3600 * NS_PER_S)
-        start = pd.Timestamp(max(self.clock.now_ns - keep_ns, 0), tz="UTC")
-        ids = list(self.store.events(EventQuery(starttime=start), ["event_id"])["event_id"])
-        for event in restored(self.store.catalog(ids)) if ids else []:
-            desk.events.by_id[event.event_id] = event
-            desk.events.used.add(event.event_id)
-            desk.written(event)
-            mine = saved.magnitudes[saved.magnitudes["event_id"] == event.event_id]
-            if len(mine) and event.event_id in saved.measured:
-                event.raw = STATION_MAGNITUDES.check(mine)
-                event.measured = saved.measured[event.event_id]
+        resume_events(self.desk, saved)
 
     # One turn
 
@@ -322,7 +283,7 @@ class Watch:
         desk = self.desk
         desk.clock_ns = self.clock.now_ns
         hurry = self.intake.waiting > 0 or self._pace.at(self.clock.now_ns) > _HURRY
-        due = desk.picking.due(receiver.onsets, idle=not items)
+        due = desk.picking.due(receiver.onsets, idle=not items, hurry=hurry)
         # While data wait, events come before the stations that show no onset.
         first = [s for s in due if s in receiver.onsets] if hurry else due
         others = [s for s in due if s not in first][:_LAZY_AT_ONCE]

@@ -22,6 +22,8 @@ from lithoscope.pipeline.live.spool import Spool
 
 # A station is read as a run reads it after so much new data (s), sooner if there is time.
 _READ_S, _READ_IDLE_S = 240.0, 60.0
+# A station without an onset is picked after so much new data (s) while no data wait.
+_CALM_S = 1.0
 
 
 class Picking:
@@ -65,9 +67,18 @@ class Picking:
         newest = max(ends)
         return min(e for e in ends if newest - e <= self.live.lazy_s * NS_PER_S)
 
-    def due(self, onsets: set[str], *, idle: bool) -> list[str]:
-        """Return the stations to pick now: those with an onset first, then the longest waiting."""
+    def due(self, onsets: set[str], *, idle: bool, hurry: bool) -> list[str]:
+        """Return the stations to pick now: those with an onset first, then the longest waiting.
+
+        Parameters
+        ----------
+        onsets
+            Stations that show one.
+        idle, hurry
+            Whether nothing came in this turn, and whether data wait.
+        """
         waiting = []
+        enough_s = 0.0 if idle else self.live.lazy_s if hurry else min(self.live.lazy_s, _CALM_S)
         for station in self.network.picked:
             if station not in self.board.stations:
                 continue
@@ -75,7 +86,7 @@ class Picking:
             if seconds <= 0:
                 continue
             urgent = station in onsets
-            if urgent or idle or seconds >= self.live.lazy_s:
+            if urgent or seconds >= enough_s:
                 waiting.append((not urgent, -seconds, station))
         return [station for _, _, station in sorted(waiting)]
 

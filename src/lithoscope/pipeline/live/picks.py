@@ -319,15 +319,20 @@ class PickBoard:
             parts = parts.sort_values(["time", "station", "phase"], ignore_index=True)
             self._old = parts, _times(parts)
         old, times = self._old
-        if start_ns is not None:
-            old = old.iloc[np.searchsorted(times, start_ns) :]
         young = [row for mine in self.stations.values() for row in mine.young]
-        table = stack([old, table_of(young)], PICKS) if young else old
         if start_ns is not None:
-            table = _from(table, "time", start_ns)
+            first = int(np.searchsorted(times, start_ns))
+            old, times = old.iloc[first:], times[first:]
+            young = [row for row in young if key_of(row)[0] >= start_ns]
+        table = table_of(sorted(young, key=key_of))
+        if len(old):
+            overlap = len(young) and times[-1] > _times(table)[0]
+            table = pd.concat([old, table], ignore_index=True) if young else old
+            if overlap:
+                table = table.iloc[np.argsort(_times(table), kind="stable")]
         if not set(self.stations) <= set(stations):
             table = table[table["station"].isin(set(stations))]
-        return table.iloc[np.argsort(_times(table), kind="stable")].reset_index(drop=True)
+        return table.reset_index(drop=True)
 
     def newly_final(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return picks and detections that became final since the last call."""

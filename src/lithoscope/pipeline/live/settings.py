@@ -52,10 +52,11 @@ class LiveSettings(Settings):
         0.25, ge=0.01, le=60, description="Longest wait for data before the next turn of work."
     )
     lazy_s: float = Field(
-        5.0,
+        8.0,
         ge=0,
         le=600,
-        description="A station whose data show no onset is picked once this much is new.",
+        description="While data wait, a station that shows no onset is picked once this much of "
+        "its data is new; otherwise once a second is.",
     )
     queue_packets: int = Field(
         20_000, ge=100, description="Packets that wait at most; sources are slowed beyond it."
