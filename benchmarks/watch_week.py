@@ -3,18 +3,20 @@
     python benchmarks/watch_week.py [--hours 168] [--data FOLDER] [--output FOLDER]
     python benchmarks/watch_week.py --small
 
-Noise is made as it is needed, block by block, so that disk and memory do not grow with the length:
-an autoregression of first order for each channel whose steps are as large as those of the
-recordings. Into it come, at random times, synthetic earthquakes and cuts of real ones (`--data`, a
-folder of Ridgecrest with ``waveforms`` and ``stations.csv``) of random size. Every quarter of an
-hour of data the state goes to ``week.csv``; the summary says how memory changed after the first
-hour, and how many of the events put in were found.
+Noise is made as it is needed, block by block and in a process of its own, so that disk and memory
+do not grow with the length and the memory of the watch is the watch's: an autoregression of first
+order for each channel whose steps are as large as those of the recordings. Into it come, at random
+times, synthetic earthquakes and cuts of real ones (`--data`, a folder of Ridgecrest with
+``waveforms`` and ``stations.csv``) of random size. Every quarter of an hour of data the state goes
+to ``week.csv``; the summary says how memory changed after the first hour, and how many of the
+events put in were found.
 """
 
 from __future__ import annotations
 
 import argparse
 import heapq
+import multiprocessing
 import os
 import platform
 import sys
@@ -22,6 +24,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +138,7 @@ def recorded(data: Path, n_stations: int, rng: np.random.Generator) -> Network:
 
 
 class Stream:
-    """Packets of a network, made as they are asked for.
+    """SeedLink packets of a network as bytes, made as they are asked for.
 
     Attributes
     ----------
@@ -149,7 +153,7 @@ class Stream:
         self.rng = np.random.default_rng(seed)
         self.truth: list[tuple[int, int, float]] = []
 
-    def __iter__(self) -> Iterator[Packet]:
+    def __iter__(self) -> Iterator[bytes]:
         net, n = self.network, round(BLOCK_S * RATE_HZ)
         state = np.zeros((len(net.codes), 3, 1))
         carried = np.zeros((len(net.codes), 3, n))
@@ -180,23 +184,60 @@ class Stream:
         carried[:, :, : signal.shape[2] - here] += signal[:, :, here:]
         self.truth.append((start_ns + round((at / RATE_HZ + 2.0) * NS_PER_S), number, size))
 
-    def _packets(self, data: NDArray[np.int32], start_ns: int) -> Iterator[Packet]:
-        """Yield packets in order of time, each made when it is asked for."""
+    def _packets(self, data: NDArray[np.int32], start_ns: int) -> Iterator[bytes]:
+        """Yield packets in order of time."""
         channels = []
         for row, code in enumerate(self.network.codes):
             net, sta, loc, band = code.split(".")
             for k, component in enumerate("ZNE"):
                 names = (net, sta, loc, f"{band}{component}")
                 cuts = encode_records(names, start_ns, RATE_HZ, data[row, k])
-                channels.append(decode(cut.raw) for cut in cuts)
-        yield from heapq.merge(*channels, key=lambda p: (p.endtime_ns, p.code))
+                channels.append([(decode(cut.raw).endtime_ns, code, k, cut.raw) for cut in cuts])
+        yield from (raw for *_, raw in heapq.merge(*channels))
 
 
-def children_mb() -> float:
-    """Return the resident memory of the processes that this one began, MB; NaN if unknown."""
+def send(stream: Stream, pipe: Connection) -> None:
+    """Send the packets of a stream by the hundred, None after the last one, and what is in them."""
+    packets = iter(stream)
+    while some := list(islice(packets, 100)):
+        pipe.send(some)
+    pipe.send(None)
+    pipe.send(stream.truth)
+
+
+class Elsewhere:
+    """A stream that is made in a process of its own.
+
+    Attributes
+    ----------
+    pid
+        Of that process.
+    truth
+        As of the stream, once all has come.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        spawn = multiprocessing.get_context("spawn")  # nothing of this process goes with it
+        self._pipe, theirs = spawn.Pipe(duplex=False)
+        self._process = spawn.Process(target=send, args=(stream, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+        self.pid = self._process.pid
+        self.truth: list[tuple[int, int, float]] = []
+
+    def __iter__(self) -> Iterator[Packet]:
+        while (some := self._pipe.recv()) is not None:
+            yield from map(decode, some)
+        self.truth = self._pipe.recv()
+        self._process.join()
+
+
+def children_mb(but: int | None) -> float:
+    """Return the resident memory of the processes begun here but one, MB; NaN if unknown."""
     try:
         own = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        pages = [int(Path(f"/proc/{child}/statm").read_text().split()[1]) for child in own]
+        some = [child for child in own if child != str(but)]
+        pages = [int(Path(f"/proc/{child}/statm").read_text().split()[1]) for child in some]
     except OSError:
         return float("nan")
     return round(sum(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
@@ -205,8 +246,8 @@ def children_mb() -> float:
 class Notes:
     """The state of a watch every quarter of an hour of data."""
 
-    def __init__(self, path: Path, step_s: float) -> None:
-        self.path, self.step_ns = path, round(step_s * NS_PER_S)
+    def __init__(self, path: Path, step_s: float, source: Elsewhere) -> None:
+        self.path, self.step_ns, self.source = path, round(step_s * NS_PER_S), source
         path.unlink(missing_ok=True)
         self.rows: list[dict[str, Any]] = []
         self._next_ns = START_NS
@@ -220,7 +261,7 @@ class Notes:
             {
                 "data_h": round((health["clock_ns"] - START_NS) / NS_PER_S / 3600, 3),
                 "memory_mb": health["memory_mb"],
-                "children_mb": children_mb(),
+                "children_mb": children_mb(self.source.pid),
                 "open_files": health["open_files"],
                 "picks": health["n_picks"],
                 "events": health["n_events"],
@@ -236,7 +277,7 @@ class Notes:
         last.to_csv(self.path, mode="a", header=len(self.rows) == 1, index=False)
 
 
-def report(notes: Notes, stream: Stream, found: pd.DataFrame) -> None:
+def report(notes: Notes, stream: Elsewhere, found: pd.DataFrame) -> None:
     """Print how memory, files and stages changed, and which events were found."""
     table = pd.DataFrame(notes.rows)
     later = table[table["data_h"] >= 1.0]
@@ -300,8 +341,9 @@ def main() -> None:
         rng = np.random.default_rng(options.seed)
         make = recorded if options.data else made_up
         network = make(options.data or folder, options.stations, rng)
-        stream = Stream(network, options.hours, options.every_s, options.seed)
-        notes = Notes(folder / "week.csv", 900.0 if options.hours > 1 else 60.0)
+        stream = Elsewhere(Stream(network, options.hours, options.every_s, options.seed))
+        del network.signals[:]  # they are there now
+        notes = Notes(folder / "week.csv", 900.0 if options.hours > 1 else 60.0, stream)
         wall = time.monotonic()
         result = watch(
             [MemorySource(stream)],

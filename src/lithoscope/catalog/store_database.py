@@ -71,8 +71,12 @@ class Database:
         if sqlite:
             self.file = Path(url.database or "")
             url = _unwritable(url, self.file)
+        # Half the default of statements kept: each takes tens of kilobytes.
+        more = {"connect_args": {"cached_statements": 64}} if sqlite else {}
         engine = sa.create_engine(
             url,
+            query_cache_size=200,
+            **more,
             poolclass=QueuePool,
             pool_size=_POOL_SIZE,
             max_overflow=_POOL_OVERFLOW,

@@ -92,7 +92,7 @@ class Desk:
         # Ids of picks in the store that were not final when they were written, by station.
         self.provisional: dict[str, set[str]] = {}
         self.pruned = False
-        self._stored_sites = network.sites
+        self._stored_network = network.version
 
     def _changed(self, done: Repicked) -> None:
         self.problems.add(done.problems, self.clock_ns)
@@ -316,6 +316,7 @@ class Desk:
         self.pruned = bool(self.spool.prune(before)) or self.pruned
         self.board.prune(before)
         self.events.prune(before)
+        self.network.renew()
         for name in self._todo.keys() - self.events.by_id.keys():
             del self._todo[name]
         late = self.clock_ns - round(self.live.lateness_s * NS_PER_S)
@@ -326,10 +327,9 @@ class Desk:
 
     def store_stations(self) -> None:
         """Write the stations, if they changed since they were written."""
-        sites = self.network.sites
-        if sites is not self._stored_sites:
-            self.store.add("stations", sites)
-            self._stored_sites = sites
+        if self.network.version != self._stored_network:
+            self.store.add("stations", self.network.sites)
+            self._stored_network = self.network.version
 
     def store_tables(self) -> None:
         """Write what became final, and problems; take off picks that later data moved."""
