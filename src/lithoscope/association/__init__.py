@@ -1,6 +1,11 @@
 """Association: from picks with probabilities and uncertainties to events."""
 
-from lithoscope.association._associate import Association, associate, longest_travel_time_s
+from lithoscope.association._associate import (
+    Association,
+    SearchGround,
+    associate,
+    search_ground,
+)
 from lithoscope.association.settings import AssociationSettings
 
-__all__ = ["Association", "AssociationSettings", "associate", "longest_travel_time_s"]
+__all__ = ["Association", "AssociationSettings", "SearchGround", "associate", "search_ground"]

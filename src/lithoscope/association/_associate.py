@@ -56,6 +56,61 @@ class Association:
     assignments: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class SearchGround:
+    """Where and how events are sought: all that does not depend on picks.
+
+    The times of a cell are worked out when the cell is first looked at and are kept, so that
+    further searches on the same ground take less time; their answers are the same.
+    """
+
+    places: pd.DataFrame
+    sites: Sites
+    net: Net
+    grid: Grid
+    rules: Rules
+    spans: FloatArray
+
+    @property
+    def longest_s(self) -> float:
+        """Longest travel time from the region to a station, s."""
+        return float(self.net.longest_s)
+
+
+def search_ground(
+    stations: pd.DataFrame, model: VelocityModel, settings: AssociationSettings | None = None
+) -> SearchGround:
+    """Prepare to associate the picks of some stations, see `associate`.
+
+    Raises
+    ------
+    StationError
+        If there is no station or one has no coordinates.
+    ConfigError
+        If the settings leave no region to search.
+    """
+    settings = settings or AssociationSettings()
+    places = STATIONS.check(stations)
+    sites = find_sites(places)
+    low, high = region_of(sites, settings)
+    net = build_net(sites, model, low, high, settings)
+    vp = float(np.median(model.vp_km_s))
+    grid = build_grid(low, high, 2 * sites.east.size, vp, settings)
+    volume_km3 = float(np.prod(high - low))
+    log_hypotheses = math.log(volume_km3 * _DAY_S / settings.false_events_per_day)
+    rules = Rules(
+        settings.gate_sigma,
+        log_hypotheses,
+        smallest_promise(grid, vp, log_hypotheses),
+        settings.min_picks,
+        settings.min_stations,
+        settings.model_error_doubt,
+        _N_STARTS,
+    )
+    spans = time_spans(net, grid, float(np.median(model.vs_km_s)))
+    return SearchGround(places, sites, net, grid, rules, spans)
+
+
 def associate(
     picks: pd.DataFrame,
     stations: pd.DataFrame,
@@ -65,6 +120,7 @@ def associate(
     span_s: tuple[float, float] | None = None,
     explained: Collection[str] = (),
     quick: bool = False,
+    ground: SearchGround | None = None,
 ) -> Association:
     """Find the events that the picks were caused by, and which pick belongs to which.
 
@@ -89,6 +145,9 @@ def associate(
     quick
         Whether to leave out the look for two events mixed in one, which takes as long as all the
         rest, and searches that are long: most find nothing. For a first answer.
+    ground
+        `search_ground` of these stations, model and settings (``rate_window_s`` may differ), where
+        it is at hand.
 
     Returns
     -------
@@ -114,46 +173,12 @@ def associate(
     table = check_picks(picks)
     if table.empty:
         return Association(CANDIDATES.empty(), ASSIGNMENTS.empty())
-    places = STATIONS.check(stations)
-    sites = find_sites(places)
-    onsets = build_onsets(table, places, sites, settings)
+    ground = ground or search_ground(stations, model, settings)
+    onsets = build_onsets(table, ground.places, ground.sites, settings)
     if explained:
         onsets = without(onsets, explained)
-    net, grid, rules = _prepare(sites, model, settings)
-    spans = time_spans(net, grid, float(np.median(model.vs_km_s)))
-    span_s = span_s or (-math.inf, math.inf)
-    found = _find(onsets, net, grid, rules, spans, settings, span_s, quick)
-    return _tables(onsets, sites, found)
-
-
-def longest_travel_time_s(
-    stations: pd.DataFrame, model: VelocityModel, settings: AssociationSettings | None = None
-) -> float:
-    """Return the longest travel time (s) from the region that `associate` searches to a station."""
-    settings = settings or AssociationSettings()
-    net, _, _ = _prepare(find_sites(STATIONS.check(stations)), model, settings)
-    return float(net.longest_s)
-
-
-def _prepare(
-    sites: Sites, model: VelocityModel, settings: AssociationSettings
-) -> tuple[Net, Grid, Rules]:
-    low, high = region_of(sites, settings)
-    net = build_net(sites, model, low, high, settings)
-    vp = float(np.median(model.vp_km_s))
-    grid = build_grid(low, high, 2 * sites.east.size, vp, settings)
-    volume_km3 = float(np.prod(high - low))
-    log_hypotheses = math.log(volume_km3 * _DAY_S / settings.false_events_per_day)
-    rules = Rules(
-        settings.gate_sigma,
-        log_hypotheses,
-        smallest_promise(grid, vp, log_hypotheses),
-        settings.min_picks,
-        settings.min_stations,
-        settings.model_error_doubt,
-        _N_STARTS,
-    )
-    return net, grid, rules
+    found = _find(onsets, ground, settings, span_s or (-math.inf, math.inf), quick)
+    return _tables(onsets, ground.sites, found)
 
 
 @dataclass(frozen=True)
@@ -166,10 +191,7 @@ class _Found:
 
 def _find(
     onsets: Onsets,
-    net: Net,
-    grid: Grid,
-    rules: Rules,
-    spans: FloatArray,
+    ground: SearchGround,
     settings: AssociationSettings,
     span_s: tuple[float, float],
     quick: bool,
@@ -179,6 +201,7 @@ def _find(
     The second turn looks for events mixed in one, if asked to, the third where picks are left, the
     last where they have become free, as those of an event that fell.
     """
+    net, grid, rules, spans = ground.net, ground.grid, ground.rules, ground.spans
     picks = onsets.picks
     free = np.ones(picks.time.size, dtype=np.bool_)
     most = _QUICK_NODES if quick else EVERY_NODE

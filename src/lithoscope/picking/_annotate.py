@@ -150,9 +150,10 @@ def annotate(
         If the output has another shape than `Network` says.
     """
     part = _Part.of(record, network, since_ns)
+    pads = _pads(network)
     for pieces in _batches(part.begin, part.end, _up(chunk, network.stride), batch):
-        stack = _stacked(part.source, network, pieces)
-        part.take(pieces[0][0], _joined(*_inner(_run(network, stack), network)), floors)
+        stack = _stacked(part.source, network, pieces, pads)
+        part.take(pieces[0][0], _joined(*_inner(_run(network, stack), network, pads)), floors)
     return part.outputs()
 
 
@@ -163,26 +164,29 @@ def annotate_together(
     floors: tuple[float, float],
     chunk: int,
     since_ns: Sequence[int],
+    context: tuple[int, int] | None = None,
 ) -> list[Outputs]:
     """Return the network's outputs over some short records, which it is given several at a time.
 
     As `annotate` of each from its own ``since_ns`` on, but for rounding errors; ``chunk`` bounds
-    the samples that are worked on at once.
+    the samples that are worked on at once. With ``context`` the network sees no more than so many
+    samples before what is wanted, and zeros after it, and its answer is rougher.
     """
     parts = [_Part.of(r, network, t) for r, t in zip(records, since_ns, strict=True)]
     longest = max((p.end - p.begin for p in parts), default=0)
     if not longest:
         return [part.outputs() for part in parts]
-    at_once = max(chunk // (longest + 2 * _pad(network)), 1)
+    pads = _pads(network, context)
+    at_once = max(chunk // (longest + sum(pads)), 1)
     for k in range(0, len(parts), at_once):
         some = parts[k : k + at_once]
         # A network works on one length at a time: shorter stretches begin sooner.
         begins = [part.end - longest for part in some]
         stacks = [
-            _stacked(part.source, network, [(begin, part.end)])
+            _stacked(part.source, network, [(begin, part.end)], pads)
             for part, begin in zip(some, begins, strict=True)
         ]
-        before, inner, after = _inner(_run(network, np.concatenate(stacks)), network)
+        before, inner, after = _inner(_run(network, np.concatenate(stacks)), network, pads)
         for i, (part, begin) in enumerate(zip(some, begins, strict=True)):
             one = slice(i, i + 1)
             part.take(begin, _joined(before[one], inner[one], after[one]), floors)
@@ -239,23 +243,26 @@ def _gather(parts: list[NDArray]) -> Fine:
     return Fine(index.astype(np.int64), offset.astype(np.float32), log_sigma.astype(np.float32))
 
 
-def _pad(network: Network) -> int:
-    return _up(network.reach + network.output_stride, network.stride)
+def _pads(network: Network, context: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Return how many samples the network sees before and after what is wanted."""
+    before, after = context or (network.reach, network.reach)
+    step, stride = network.output_stride, network.stride
+    return _up(before + step, stride), _up(after + step, stride)
 
 
 def _stacked(
-    source: Samples, network: Network, pieces: list[tuple[int, int]]
+    source: Samples, network: Network, pieces: list[tuple[int, int]], pads: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Return what the network sees of adjoining pieces of one length: they and what they reach."""
     begin, end = pieces[0][0], pieces[-1][1]
-    length, pad = pieces[0][1] - begin, _pad(network)
-    margin = pad + _up(network.prepare_reach, network.stride)
-    low = begin - margin
-    data, valid = source.read(low, end + margin)
+    length = pieces[0][1] - begin
+    margin = _up(network.prepare_reach, network.stride)
+    low = begin - pads[0] - margin
+    data, valid = source.read(low, end + pads[1] + margin)
     prepared = network.prepare(data, source.record.mask, low, valid)
-    stack = np.empty((len(pieces), prepared.shape[0], 1, length + 2 * pad), np.float32)
+    stack = np.empty((len(pieces), prepared.shape[0], 1, length + sum(pads)), np.float32)
     for i, (a, b) in enumerate(pieces):
-        stack[i, :, 0] = prepared[:, a - pad - low : b + pad - low]
+        stack[i, :, 0] = prepared[:, a - pads[0] - low : b + pads[1] - low]
     return stack
 
 
@@ -271,12 +278,12 @@ def _run(network: Network, stack: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _inner(
-    out: NDArray[np.float32], network: Network
+    out: NDArray[np.float32], network: Network, pads: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return the outputs before each piece, in it, and after it."""
-    edge = _pad(network) // network.output_stride
-    stop = out.shape[3] - edge
-    return out[:, :, 0, edge - 1], out[:, :, 0, edge:stop], out[:, :, 0, stop]
+    first = pads[0] // network.output_stride
+    stop = out.shape[3] - pads[1] // network.output_stride
+    return out[:, :, 0, first - 1], out[:, :, 0, first:stop], out[:, :, 0, stop]
 
 
 def _joined(

@@ -16,7 +16,14 @@ from lithoscope.pipeline.live.events import LiveEvents
 from lithoscope.pipeline.live.health import Meter
 from lithoscope.pipeline.live.network import Network
 from lithoscope.pipeline.live.picks import PickBoard, Repicked
-from lithoscope.pipeline.live.rolling import Look, Solution, associate_span, cut, look_at
+from lithoscope.pipeline.live.rolling import (
+    Look,
+    Solution,
+    associate_elsewhere,
+    associate_span,
+    cut,
+    look_at,
+)
 from lithoscope.pipeline.tables import stack
 from lithoscope.schema import ASSIGNMENTS, PICKS
 
@@ -122,7 +129,7 @@ class Lookout:
     def span(self, span_s: tuple[float, float], *, quick: bool = False) -> Seen:
         """Return the events with an origin in a span."""
         look, picks = self._look_at(span_s, quick=quick)
-        return Seen(span_s, associate_span(look), picks)
+        return Seen(span_s, associate_span(look, self.network.ground), picks)
 
     def _look_at(
         self, span_s: tuple[float, float], *, quick: bool = False
@@ -181,7 +188,8 @@ class Lookout:
         if end <= start:
             return
         look, _ = self._look_at((start, end))
-        self._out = _Out(look, self.aside.submit(associate_span, look), time.monotonic())
+        answer = self.aside.submit(associate_elsewhere, look, self.network.version)
+        self._out = _Out(look, answer, time.monotonic())
         # What changed may belong to later origins too.
         self.owed_ns = round(end * NS_PER_S)
 

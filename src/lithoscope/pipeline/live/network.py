@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lithoscope.association import longest_travel_time_s
+from lithoscope.association import SearchGround, search_ground
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import ConfigError
 from lithoscope.location import StationTerms, read_station_terms
@@ -36,6 +36,11 @@ class Network:
     ------
     ConfigError
         If the configuration asks for what only a finished run can have.
+
+    Attributes
+    ----------
+    version
+        Counts the times that the stations changed.
     """
 
     def __init__(self, paths: Sequence[Path], settings: RunSettings) -> None:
@@ -46,7 +51,8 @@ class Network:
         self.terms = _terms(settings.location.station_terms)
         self.inventory = Inventory(STATIONS.empty(), CHANNELS.empty(), {}, PROBLEMS.empty())
         self.sites = STATIONS.empty()
-        self.longest_s = 0.0
+        self.ground: SearchGround | None = None
+        self.version = 0
         self._others = companions(self.sites)
         self._known: list[str] = []
         self._channels: dict[str, pd.DataFrame] = {}
@@ -60,6 +66,7 @@ class Network:
         if codes == self._known:
             return None
         self._known = codes
+        self.version += 1
         self._channels.clear()
         archive = spool.archive(codes)
         self.inventory = read_stations(self.paths, self.settings.stations, codes=codes)
@@ -78,9 +85,18 @@ class Network:
             if station not in placed
         ]
         if len(self.sites):
-            settings = self.settings.association
-            self.longest_s = longest_travel_time_s(self.sites, self.model, settings)
+            self.ground = search_ground(self.sites, self.model, self.settings.association)
         return stack_problems([self.inventory.problems, about, PROBLEMS.table(missing)])
+
+    def renew(self) -> None:
+        """Make the tables that others were taken from anew.
+
+        A table of pandas keeps a reference to each part that was ever taken from it, also when the
+        part is gone.
+        """
+        self._channels.clear()
+        self.sites = self.sites.copy()
+        self._others = companions(self.sites)
 
     def channels(self, station: str) -> pd.DataFrame:
         if station not in self._channels:
@@ -92,6 +108,11 @@ class Network:
     def picked(self) -> list[str]:
         """Stations to pick on."""
         return list(self.sites["station"])
+
+    @property
+    def longest_s(self) -> float:
+        """Longest travel time from the region of events to a station, s."""
+        return self.ground.longest_s if self.ground else 0.0
 
     @property
     def reach_ns(self) -> int:

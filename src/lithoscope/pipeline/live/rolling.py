@@ -16,7 +16,13 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from lithoscope.association import Association, AssociationSettings, associate
+from lithoscope.association import (
+    Association,
+    AssociationSettings,
+    SearchGround,
+    associate,
+    search_ground,
+)
 from lithoscope.constants import NS_PER_S
 from lithoscope.pipeline.live.packing import Packed
 from lithoscope.schema import ASSIGNMENTS
@@ -137,8 +143,8 @@ def look_at(
     return Look(span_s, near, stations, model, settings, explained, quick)
 
 
-def associate_span(look: Look) -> list[Solution]:
-    """Return the events with an origin in a span, by origin time."""
+def associate_span(look: Look, ground: SearchGround | None = None) -> list[Solution]:
+    """Return the events with an origin in a span, by origin time; on a ground if it is at hand."""
     found = associate(
         look.picks,
         look.stations,
@@ -147,5 +153,17 @@ def associate_span(look: Look) -> list[Solution]:
         span_s=look.span_s,
         explained=look.explained,
         quick=look.quick,
+        ground=ground,
     )
     return [s for s in solutions_of(found) if look.span_s[0] <= s.origin_s < look.span_s[1]]
+
+
+def associate_elsewhere(look: Look, version: int) -> list[Solution]:
+    """Do as `associate_span` in another process, which keeps the ground of a network's version."""
+    if version not in _grounds:
+        _grounds.clear()
+        _grounds[version] = search_ground(look.stations, look.model, look.settings)
+    return associate_span(look, _grounds[version])
+
+
+_grounds: dict[int, SearchGround] = {}
