@@ -33,13 +33,13 @@ class Unclassified:
 
     def classify(self, events: pd.DataFrame) -> pd.DataFrame:
         """Return 'not classified', no probability and the reason for each event."""
-        reason = "no classifier yet: event types need a trained one"
+        n = len(events)
         values = {
-            "event_type": NOT_CLASSIFIED,
-            "event_type_probability": np.nan,
-            "event_type_reason": reason,
+            "event_type": [NOT_CLASSIFIED] * n,
+            "event_type_probability": np.full(n, np.nan),
+            "event_type_reason": ["no classifier yet: event types need a trained one"] * n,
         }
-        return pd.DataFrame(values, index=events.index, columns=list(TYPE_COLUMNS))
+        return pd.DataFrame(values, index=events.index)
 
 
 def classify(events: pd.DataFrame, classifier: Classifier | None = None) -> pd.DataFrame:
@@ -66,10 +66,11 @@ def classify(events: pd.DataFrame, classifier: Classifier | None = None) -> pd.D
             f"classifier '{classifier.name}': must return {', '.join(TYPE_COLUMNS)} "
             f"for each of the {len(events)} events"
         )
-    probability = types["event_type_probability"].astype(float)
-    unnamed = types["event_type"] == NOT_CLASSIFIED
-    if not (unnamed | probability.between(0.0, 1.0)).all():
+    probability = types["event_type_probability"].to_numpy(float)
+    unnamed = (types["event_type"] == NOT_CLASSIFIED).to_numpy(bool)
+    if not (unnamed | ((probability >= 0.0) & (probability <= 1.0))).all():
         raise DataError(
             f"classifier '{classifier.name}': an event type came without a probability of 0 to 1"
         )
-    return EVENTS.check(events.assign(**{name: types[name] for name in TYPE_COLUMNS}))
+    columns = {name: types[name] for name in TYPE_COLUMNS}
+    return EVENTS.check(events.assign(**columns | {"event_type_probability": probability}))

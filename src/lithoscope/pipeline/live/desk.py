@@ -258,8 +258,8 @@ class Desk:
 
     def _show_magnitude(self, event: LiveEvent) -> None:
         """Have an event's magnitude published if it is news."""
-        catalog = self.events.solution_of(event, self.network.settings.magnitude)
-        now, shown = float(catalog.events["magnitude"].iloc[0]), event.shown_magnitude
+        now = self.events.magnitude_of(event, self.network.settings.magnitude)
+        shown = event.shown_magnitude
         same = math.isnan(now) and math.isnan(shown)
         if not same and not abs(now - shown) < self.live.magnitude_step:
             self._todo[event.event_id] = event

@@ -36,6 +36,8 @@ _MAGNITUDE = [
     "n_magnitudes",
     "magnitude_reason",
 ]
+# What of a station magnitude decides that of the network.
+_OF_STATION = ("magnitude", "magnitude_type", "used", "reason")
 
 
 @dataclass
@@ -240,18 +242,31 @@ class LiveEvents:
 
     def solution_of(self, event: LiveEvent, settings: MagnitudeSettings) -> Catalog:
         """Return the event with its tables, station corrections applied."""
-        raw = event.raw.copy()
-        events = event.events
+        events, raw = event.events, self._corrected(event)
         if len(raw):
-            raw["magnitude"] += raw["station"].map(self.corrections).fillna(0.0)
             columns = network_columns(_records(raw), settings)
             events = events.assign(**{k: [v] for k, v in columns.items()})
         return Catalog(
-            events=classify(EVENTS.check(events)),
+            events=classify(events),
             arrivals=event.arrivals,
             picks=event.picks,
             station_magnitudes=raw,
         )
+
+    def magnitude_of(self, event: LiveEvent, settings: MagnitudeSettings) -> float:
+        """Return the magnitude that `solution_of` gives the event."""
+        raw = self._corrected(event)
+        if len(raw):
+            return float(network_columns(_records(raw), settings)["magnitude"])
+        return float(event.events["magnitude"].iloc[0])
+
+    def _corrected(self, event: LiveEvent) -> pd.DataFrame:
+        """Return the station magnitudes of an event, station corrections applied."""
+        raw = event.raw
+        if raw.empty:
+            return raw
+        added = np.array([self.corrections.get(name, 0.0) for name in raw["station"].tolist()])
+        return raw.assign(magnitude=raw["magnitude"].to_numpy(float) + added)
 
 
 def locate_event(event: LiveEvent, tools: Tools, *, quick: bool = False) -> pd.DataFrame:
@@ -356,4 +371,6 @@ def _digest(picks: pd.DataFrame) -> str:
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
+    """Return of station magnitudes what a network magnitude is made of."""
+    columns = [table[name].tolist() for name in _OF_STATION]
+    return [dict(zip(_OF_STATION, row, strict=True)) for row in zip(*columns, strict=True)]
