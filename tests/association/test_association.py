@@ -19,7 +19,14 @@ from pick_simulator import (
     simulate,
 )
 
-from lithoscope.association import Association, AssociationSettings, associate
+from lithoscope.association import (
+    Association,
+    AssociationSettings,
+    PickArrays,
+    associate,
+    find_events,
+    search_ground,
+)
 from lithoscope.errors import ConfigError, DataError, StationError
 from lithoscope.geo import distance_azimuth
 
@@ -315,6 +322,23 @@ def test_a_part_of_the_time_has_the_events_that_all_of_it_has_there(hour: Simula
     assert set(part.candidates["event_id"]) == inside
     mine = whole.assignments[whole.assignments["event_id"].isin(inside)]
     assert set(part.assignments["pick_id"]) == set(mine["pick_id"])
+
+
+def test_without_tables_and_on_known_ground_the_events_are_the_same(hour: Simulation) -> None:
+    ground = search_ground(hour.stations, hour.model)
+    picks, how = PickArrays.of_table(hour.picks), AssociationSettings()
+    whole = associate(hour.picks, hour.stations, hour.model).assignments
+    expected = {
+        str(name): dict(zip(mine["pick_id"], mine["residual_s"], strict=True))
+        for name, mine in whole.groupby("event_id")
+    }
+    for _ in range(2):  # the second time all cells are known
+        found = find_events(picks, ground, how)
+        assert [e.time_ns for e in found] == sorted(e.time_ns for e in found)
+        again = {e.event_id: dict(zip(e.pick_ids, e.residuals_s, strict=True)) for e in found}
+        assert again == expected
+    assert find_events(picks.take(slice(0, 1)), ground, how) == []
+    assert find_events(picks.take(slice(0, 0)), ground, how) == []
 
 
 def test_no_picks_make_no_events(hour: Simulation) -> None:

@@ -26,7 +26,7 @@ from lithoscope.pipeline.live.settings import LiveSettings
 from lithoscope.pipeline.live.warming import warmed
 from lithoscope.pipeline.pickers import PickingSettings
 from lithoscope.pipeline.settings import RunSettings
-from lithoscope.schema import ASSIGNMENTS, DETECTIONS, PICKS
+from lithoscope.schema import DETECTIONS, PICKS
 from lithoscope.waveforms import Record
 from lithoscope.waveforms.seedlink import decode, encode_records
 
@@ -51,7 +51,7 @@ def test_no_event_waits_as_long_as_data_do(monkeypatch: pytest.MonkeyPatch) -> N
     some = Desk(
         **dict.fromkeys(("spool", "board", "store", "aside", "beside"), nothing),
         **dict.fromkeys(("problems", "meter", "tell", "now_ns"), nothing),
-        network=SimpleNamespace(sites=nothing),
+        network=SimpleNamespace(version=0),
         live=settings,
     )
     published: list[str] = []
@@ -59,7 +59,7 @@ def test_no_event_waits_as_long_as_data_do(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(Desk, "publish", lambda self, event: published.append(event.event_id))
     for minute in range(60):
         some.clock_ns = START_NS + minute * MINUTE_NS
-        solution = Solution("s", some.clock_ns / NS_PER_S, ASSIGNMENTS.empty(), frozenset())
+        solution = Solution("s", some.clock_ns / NS_PER_S, (), frozenset())
         event = LiveEvent(f"e{minute}", solution, PICKS.empty(), pd.DataFrame({"event_id": ["e"]}))
         event.published, event.quiet_until_ns = "before", sys.maxsize
         some.events.by_id[event.event_id] = some._todo[event.event_id] = event

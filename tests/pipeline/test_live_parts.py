@@ -20,17 +20,19 @@ from lithoscope.constants import NS_PER_S
 from lithoscope.errors import ConfigError, StorageError
 from lithoscope.pipeline import stages
 from lithoscope.pipeline.live import intake, segments
+from lithoscope.pipeline.live.glimpse import rows_of, table_of
 from lithoscope.pipeline.live.health import ChannelSignal, Problems
 from lithoscope.pipeline.live.hooks import Hooks, wanted
 from lithoscope.pipeline.live.intake import NetworkClock, Pace
 from lithoscope.pipeline.live.newest import Newest
-from lithoscope.pipeline.live.picks import _compared
+from lithoscope.pipeline.live.picks import PickBoard, StationPicks, _compared
 from lithoscope.pipeline.live.settings import HookSettings
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.pipeline.live.state import Saved, StateFiles
 from lithoscope.pipeline.live.tracker import match
-from lithoscope.pipeline.settings import load_settings, render_toml
-from lithoscope.schema import CHANNELS
+from lithoscope.pipeline.pickers import PickingSettings, make_picker
+from lithoscope.pipeline.settings import RunSettings, load_settings, render_toml
+from lithoscope.schema import CHANNELS, PICKS, pick_id
 from lithoscope.waveforms import index_archive, read_records
 from lithoscope.waveforms.seedlink import Packet, decode, encode_records
 
@@ -195,7 +197,7 @@ def test_newest_samples_are_those_a_reader_finds(tmp_path: Path) -> None:
     for packet in came:
         newest.add([packet])
     edge = max(p.endtime_ns for p in came)
-    found = newest.record(STATION, edge, channels)
+    found = newest.record(STATION, edge - 30 * NS_PER_S, edge, channels)
     assert found is not None
     assert (found.starttime_ns, found.endtime_ns) == (START_NS + 72 * NS_PER_S, edge)
     archive = spool.archive([STATION])
@@ -205,17 +207,17 @@ def test_newest_samples_are_those_a_reader_finds(tmp_path: Path) -> None:
     # An edge that one component has not reached: it is missing there.
     alone = packets(2, "Z", offset_ns=90 * NS_PER_S)
     newest.add(alone)
-    record = newest.record(STATION, alone[0].endtime_ns, channels)
+    record = newest.record(STATION, edge, alone[0].endtime_ns, channels)
     assert record is not None
     assert record.mask.tolist() == [True, False, False]
 
 
 def test_what_newest_cannot_tell_is_left_to_the_reader() -> None:
     newest = Newest(30.0)
-    assert newest.record(STATION, START_NS, turned(0.0)) is None
+    assert newest.record(STATION, START_NS, START_NS, turned(0.0)) is None
     newest.add(packets(4, "N"))
     newest.add(packets(4, "1"))  # two channels for one row
-    assert newest.record(STATION, START_NS + 3 * NS_PER_S, turned(0.0)) is None
+    assert newest.record(STATION, START_NS, START_NS + 3 * NS_PER_S, turned(0.0)) is None
 
 
 def test_small_moves_of_picks_are_no_news() -> None:
@@ -417,3 +419,44 @@ def test_events_of_one_unit_disturb_each_other_in_a_run_too() -> None:
         }
     )
     assert list(stages._near_in_time(events, events[:2])["event_id"]) == ["a", "b", "c"]
+
+
+def test_a_view_shows_picks_as_they_were() -> None:
+    """All picks of a span, the first of each hour beyond it, and whole rows by id."""
+    rng = np.random.default_rng(5)
+    hour_s = 3600.0
+    board = PickBoard(make_picker(PickingSettings(method="classical")), RunSettings().waveforms)
+    tables = []
+    for station in ("XX.A..HH", "XX.B..HH"):
+        times = np.sort(rng.uniform(0, 10 * hour_s, 60))
+        moments = (times * 1e3).astype(np.int64) * 10**6
+        phases = rng.choice(["P", "S"], 60)
+        ids = [pick_id(station, p, t) for p, t in zip(phases, moments.tolist(), strict=True)]
+        columns = {"pick_id": ids, "station": station, "phase": phases, "time_sigma_s": 0.1}
+        table = PICKS.table(pd.DataFrame({**columns, "time": pd.to_datetime(moments, utc=True)}))
+        tables.append(table)
+        mine = board.stations[station] = StationPicks(0, old=table.iloc[:40])
+        mine.put(rows_of(table.iloc[40:]))
+    view = board.view(list(board.stations))
+    picks = pd.concat(tables, ignore_index=True)
+    times = picks["time"].astype("int64").to_numpy() / NS_PER_S
+    near, far = (3.2 * hour_s, 7.1 * hour_s), (1.1 * hour_s, 9.3 * hour_s)
+    found = view.between(near, far)
+    inside = (times >= near[0]) & (times <= near[1])
+    assert set(picks["pick_id"][inside]) <= set(found.ids)
+    # No hour, station and phase is lost within the longer span; few others are there.
+    wide = picks[(times >= far[0]) & (times <= far[1])]
+    hours = [wide["time"].astype("int64") // (3600 * NS_PER_S), wide["station"], wide["phase"]]
+    firsts = wide.groupby(hours)["pick_id"].first()
+    whole_hours = [name for name, first in firsts.items() if 2 <= name[0] <= 8]
+    assert set(firsts.loc[whole_hours]) <= set(found.ids)
+    assert set(found.ids) <= set(wide["pick_id"])
+    assert len(set(found.ids)) == len(found) < len(wide)
+    # What becomes of the picks later does not change it.
+    board.stations["XX.A..HH"].put([])
+    rows = view.rows([*picks["pick_id"], "XX.A..HH/P/1", "XX.C..HH/P/1"])
+    assert (
+        table_of(list(rows.values()))
+        .sort_values("pick_id", ignore_index=True)
+        .equals(picks.sort_values("pick_id", ignore_index=True))
+    )

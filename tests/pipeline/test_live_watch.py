@@ -105,7 +105,7 @@ def test_work_beside_the_picking_changes_nothing(
     live, _ = watched(stream, case, tmp_path / "w", configuration)
     assert_same_catalogue(live, batch)
     assert set(live.picks["pick_id"]) == set(batch.picks["pick_id"])
-    assert done == {"measure", "associate_span", "read_elsewhere"}
+    assert done == {"measure", "associate_elsewhere", "read_elsewhere"}
 
 
 def test_lost_packets_invent_nothing(case, packets, tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,48 +30,90 @@ _GRANTED_NOISE = (-1.0, 0.0, 0.5, 0.5)
 
 
 @dataclass(frozen=True)
+class PickArrays:
+    """Picks as arrays of one length, in any order; text as objects."""
+
+    ids: NDArray[np.object_]
+    station: NDArray[np.object_]
+    phase: NDArray[np.object_]
+    time_ns: IntArray  # since 1970
+    sigma_s: FloatArray
+    probability: FloatArray  # NaN: unknown
+
+    @classmethod
+    def of_table(cls, picks: pd.DataFrame) -> PickArrays:
+        """Return the columns of PICKS; raise `DataError` at the first pick that has no time."""
+        table = PICKS.check(picks)
+        time = table["time"].to_numpy("datetime64[ns]")
+        missing = np.isnat(time)
+        if missing.any():
+            raise DataError(f"pick {table['pick_id'][int(np.argmax(missing))]} has no time")
+        return cls(
+            table["pick_id"].to_numpy(object),
+            table["station"].to_numpy(object),
+            table["phase"].to_numpy(object),
+            time.view(np.int64),
+            table["time_sigma_s"].to_numpy(float),
+            table["probability"].to_numpy(float),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[PickArrays]) -> PickArrays:
+        """Return the picks of some parts, one after the other; there is one part at least."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*(np.concatenate(values) for values in columns))
+
+    def take(self, index: NDArray[Any] | slice) -> PickArrays:
+        """Return some of the picks."""
+        return PickArrays(*(values[index] for values in vars(self).values()))
+
+    def __len__(self) -> int:
+        return self.ids.size
+
+
+@dataclass(frozen=True)
 class Onsets:
-    """Sorted arrays for the search and the way back to the table."""
+    """Sorted arrays for the search and the way back to the picks."""
 
     picks: Picks
-    source: IntArray  # index in the checked table of each onset
-    table: pd.DataFrame
-    row: IntArray  # of each pick of the table: 2 * site + phase
-    seconds: FloatArray  # of each pick of the table: s since 1970
-    double: IntArray  # picks of the table that are the same onset on another instrument
+    source: IntArray  # index of each onset in what is given
+    given: PickArrays
+    seconds: FloatArray  # of each pick that is given: s since 1970
+    double: IntArray  # given picks that are the same onset on another instrument
     double_of: IntArray  # the onset that each of them is
 
 
-def check_picks(picks: pd.DataFrame) -> pd.DataFrame:
-    """Check schema and values; raise `DataError` at the first pick that cannot be used."""
-    table = PICKS.check(picks)
-    phase, ids = table["phase"].to_numpy(object), table["pick_id"]
+def check_picks(picks: PickArrays) -> None:
+    """Raise `DataError` at the first pick that cannot be used."""
+    phase, ids, sigma = picks.phase, picks.ids, picks.sigma_s
     wrong = (phase != "P") & (phase != "S")
     if wrong.any():
         k = int(np.argmax(wrong))
-        raise DataError(f"pick {ids.iloc[k]}: phase '{phase[k]}' is unknown; use P or S")
-    doubled = ids.duplicated().to_numpy()
-    if doubled.any():
-        raise DataError(f"pick id {ids[doubled].iloc[0]} occurs more than once; ids must be unique")
-    missing = np.isnat(table["time"].to_numpy("datetime64[ns]"))
-    if missing.any():
-        raise DataError(f"pick {ids[missing].iloc[0]} has no time")
-    sigma = table["time_sigma_s"].to_numpy()
+        raise DataError(f"pick {ids[k]}: phase '{phase[k]}' is unknown; use P or S")
+    if len(set(ids.tolist())) < len(ids):
+        again = ids[pd.Series(ids).duplicated().to_numpy()][0]
+        raise DataError(f"pick id {again} occurs more than once; ids must be unique")
     bad = ~(np.isfinite(sigma) & (sigma > 0))
     if bad.any():
         k = int(np.argmax(bad))
-        raise DataError(
-            f"pick {table['pick_id'].iloc[k]}: time_sigma_s = {sigma[k]:g}; it must be positive"
-        )
-    return table
+        raise DataError(f"pick {ids[k]}: time_sigma_s = {sigma[k]:g}; it must be positive")
 
 
-def station_rows(table: pd.DataFrame, stations: pd.DataFrame) -> IntArray:
+def station_codes(picks: PickArrays) -> tuple[list[str], IntArray]:
+    """Return the names of the stations of picks, sorted, and the number of each pick's one."""
+    stations = picks.station.tolist()
+    names = sorted(set(stations))
+    number = {name: k for k, name in enumerate(names)}
+    return names, np.fromiter((number[name] for name in stations), np.int64, len(stations))
+
+
+def station_rows(
+    names: list[str], code: IntArray, time_ns: IntArray, stations: pd.DataFrame
+) -> IntArray:
     """Return the row of the stations table that holds for each pick.
 
     A pick outside all epochs of its station takes the epoch nearest in time.
     """
-    names, station_of = np.unique(table["station"].to_numpy(str), return_inverse=True)
     rows_of: dict[str, list[int]] = {}
     for row, name in enumerate(stations["station"].tolist()):
         rows_of.setdefault(name, []).append(row)
@@ -81,15 +124,18 @@ def station_rows(table: pd.DataFrame, stations: pd.DataFrame) -> IntArray:
             f"picks of station {unknown[0]}{more} have no entry in the stations table; "
             "add it or leave those picks out"
         )
+    out = np.array([rows_of[name][0] for name in names], dtype=np.int64)[code]
+    several = [k for k, name in enumerate(names) if len(rows_of[name]) > 1]
+    if not several:
+        return out
     begin = stations["starttime"].to_numpy("datetime64[ns]")
     end = stations["endtime"].to_numpy("datetime64[ns]")
     begin = np.where(np.isnat(begin), np.datetime64(0, "ns"), begin)
     end = np.where(np.isnat(end), pd.Timestamp.max.to_datetime64(), end)
-    moment = table["time"].to_numpy("datetime64[ns]")
-    out = np.empty(len(table), dtype=np.int64)
-    for k, name in enumerate(names):
-        rows = np.array(rows_of[name])
-        mine = np.flatnonzero(station_of == k)
+    moment = time_ns.view("datetime64[ns]")
+    for k in several:
+        rows = np.array(rows_of[names[k]])
+        mine = np.flatnonzero(code == k)
         t = moment[mine][:, None]
         off = np.maximum(begin[rows] - t, t - end[rows]).astype(np.int64)
         out[mine] = rows[np.argmin(np.maximum(off, 0), axis=1)]
@@ -97,17 +143,16 @@ def station_rows(table: pd.DataFrame, stations: pd.DataFrame) -> IntArray:
 
 
 def build_onsets(
-    table: pd.DataFrame, stations: pd.DataFrame, sites: Sites, settings: AssociationSettings
+    given: PickArrays, stations: pd.DataFrame, sites: Sites, settings: AssociationSettings
 ) -> Onsets:
     """Sort picks by site, phase and time, merge doubles, and weigh them by the local rate."""
-    site = sites.of_row[station_rows(table, stations)]
-    row = 2 * site + (table["phase"].to_numpy(object) == "S").astype(np.int64)
-    seconds = table["time"].to_numpy("datetime64[ns]").astype(np.int64) / 1e9
-    sigma = table["time_sigma_s"].to_numpy(float)
-    odds = _log_odds(table["probability"].to_numpy(float))
-    code = np.unique(table["station"].to_numpy(str), return_inverse=True)[1]
-    names = table["pick_id"].to_numpy(str)
-    order = np.lexsort((names, sigma, seconds, row))
+    station_names, code = station_codes(given)
+    site = sites.of_row[station_rows(station_names, code, given.time_ns, stations)]
+    row = 2 * site + (given.phase == "S").astype(np.int64)
+    seconds = given.time_ns / 1e9
+    sigma = given.sigma_s
+    odds = _log_odds(given.probability)
+    order = np.lexsort((given.ids.astype(str), sigma, seconds, row))
     stands_for = _doubles(row[order], seconds[order], sigma[order], odds[order], code[order])
     keep = stands_for == np.arange(order.size)
     source = order[keep]
@@ -132,7 +177,7 @@ def build_onsets(
         alive,
         first_hour,
     )
-    return Onsets(picks, source, table, row, seconds, double, double_of)
+    return Onsets(picks, source, given, seconds, double, double_of)
 
 
 def _alive(
@@ -201,7 +246,7 @@ def only(picks: Picks, kept: NDArray[np.bool_]) -> Picks:
 def without(onsets: Onsets, names: Collection[str]) -> Onsets:
     """Return the onsets without those of some pick ids; rates and stations stay as they are."""
     names = frozenset(names)
-    ids = onsets.table["pick_id"].to_numpy(object)[onsets.source]
+    ids = onsets.given.ids[onsets.source]
     kept = np.fromiter((name not in names for name in ids), np.bool_, len(ids))
     number = np.cumsum(kept) - 1
     doubles = kept[onsets.double_of]

@@ -150,9 +150,9 @@ def annotate(
         If the output has another shape than `Network` says.
     """
     part = _Part.of(record, network, since_ns)
-    pads = _pads(network)
+    pads, margins = _pads(network), _margins(network)
     for pieces in _batches(part.begin, part.end, _up(chunk, network.stride), batch):
-        stack = _stacked(part.source, network, pieces, pads)
+        stack = _stacked(part.source, network, pieces, pads, margins)
         part.take(pieces[0][0], _joined(*_inner(_run(network, stack), network, pads)), floors)
     return part.outputs()
 
@@ -170,20 +170,21 @@ def annotate_together(
 
     As `annotate` of each from its own ``since_ns`` on, but for rounding errors; ``chunk`` bounds
     the samples that are worked on at once. With ``context`` the network sees no more than so many
-    samples before what is wanted, and zeros after it, and its answer is rougher.
+    samples before and after what is wanted, and its answer is rougher.
     """
     parts = [_Part.of(r, network, t) for r, t in zip(records, since_ns, strict=True)]
     longest = max((p.end - p.begin for p in parts), default=0)
     if not longest:
         return [part.outputs() for part in parts]
     pads = _pads(network, context)
+    margins = _margins(network, context)
     at_once = max(chunk // (longest + sum(pads)), 1)
     for k in range(0, len(parts), at_once):
         some = parts[k : k + at_once]
         # A network works on one length at a time: shorter stretches begin sooner.
         begins = [part.end - longest for part in some]
         stacks = [
-            _stacked(part.source, network, [(begin, part.end)], pads)
+            _stacked(part.source, network, [(begin, part.end)], pads, margins)
             for part, begin in zip(some, begins, strict=True)
         ]
         before, inner, after = _inner(_run(network, np.concatenate(stacks)), network, pads)
@@ -250,15 +251,26 @@ def _pads(network: Network, context: tuple[int, int] | None = None) -> tuple[int
     return _up(before + step, stride), _up(after + step, stride)
 
 
+def _margins(network: Network, context: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Return how many samples before and after that its input is prepared from."""
+    reach = _up(network.prepare_reach, network.stride)
+    if context is None:
+        return reach, reach
+    return min(_up(context[0] // 2, network.stride), reach), 0
+
+
 def _stacked(
-    source: Samples, network: Network, pieces: list[tuple[int, int]], pads: tuple[int, int]
+    source: Samples,
+    network: Network,
+    pieces: list[tuple[int, int]],
+    pads: tuple[int, int],
+    margins: tuple[int, int],
 ) -> NDArray[np.float32]:
     """Return what the network sees of adjoining pieces of one length: they and what they reach."""
     begin, end = pieces[0][0], pieces[-1][1]
     length = pieces[0][1] - begin
-    margin = _up(network.prepare_reach, network.stride)
-    low = begin - pads[0] - margin
-    data, valid = source.read(low, end + pads[1] + margin)
+    low = begin - pads[0] - margins[0]
+    data, valid = source.read(low, end + pads[1] + margins[1])
     prepared = network.prepare(data, source.record.mask, low, valid)
     stack = np.empty((len(pieces), prepared.shape[0], 1, length + sum(pads)), np.float32)
     for i, (a, b) in enumerate(pieces):

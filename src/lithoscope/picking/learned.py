@@ -71,6 +71,8 @@ class LearnedPicker(TrainedPicker):
         Rate of the network; other records are resampled to it piece by piece.
     context_s
         Reach of the data that a pick, or a detection from its start on, depends on (s).
+    near_s
+        Reach of the data before an onset that `onsets_together` looks at (s).
     thresholds
         Probabilities of P, S and event that are in force.
 
@@ -95,6 +97,8 @@ class LearnedPicker(TrainedPicker):
                 + max(self.settings.apart_s + RIVAL_S, EVENT_WITHIN_S, LONGEST_S)
             )
         )
+        stride_s = self._network.stride / self.sampling_rate_hz
+        self.near_s = self._before_ns / NS_PER_S + 1.5 * _NEAR_S[0] + 4 * stride_s
         calibration = self.model.card.calibration
         self._floors = (
             inverse(calibration.p.probability, self.thresholds[0]),
@@ -207,9 +211,10 @@ class LearnedPicker(TrainedPicker):
     ) -> list[tuple[Onsets, Onsets]]:
         """Return about what `onsets` does of each of some short records, in half the time.
 
-        The network sees no more than some seconds before ``since_ns`` and of the silence after a
-        record, so that values differ a little: of 324 picks of Ridgecrest and Westmorland 305 are
-        seen at the edge of the data, 307 with all that it can reach, and as soon.
+        The network sees no more than `near_s` of the data before what is wanted and 3.5 s of the
+        silence after a record, so that values differ a little: of 324 picks of Ridgecrest and
+        Westmorland as many, 315, are seen at the edge of the data as with all that it can reach,
+        and as soon.
 
         Raises
         ------

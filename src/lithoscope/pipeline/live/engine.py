@@ -418,7 +418,7 @@ class Watch:
                 {e.event_id: e.measured for e in live if e.measured},
                 self.store.sequence(),
                 sorted(name for ids in desk.provisional.values() for name in ids),
-                desk.board.table(boards),
+                desk.board.table(),
                 stack((m.detections for m in boards.values()), DETECTIONS),
                 desk.events.magnitudes(),
             )

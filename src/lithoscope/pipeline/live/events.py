@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from lithoscope.location import Prior, StationTerms, locate
 from lithoscope.magnitude import estimate_station_corrections
 from lithoscope.magnitude.network import network_columns
 from lithoscope.magnitude.settings import MagnitudeSettings
+from lithoscope.pipeline.live.glimpse import Row, rows_of, same_row, table_of
 from lithoscope.pipeline.live.packing import Packed
 from lithoscope.pipeline.live.rolling import Solution
 from lithoscope.pipeline.live.tracker import arrivals_of, free_id, match
@@ -40,7 +42,7 @@ _MAGNITUDE = [
 _OF_STATION = ("magnitude", "magnitude_type", "used", "reason")
 
 
-@dataclass
+@dataclass(eq=False)
 class LiveEvent(Packed):
     """One event.
 
@@ -69,12 +71,22 @@ class LiveEvent(Packed):
     digested: pd.DataFrame | None = None  # table of picks that `digest` is of
     digest: str = ""
     cancelled: bool = False
+    rows: list[Row] | None = None  # of `picks`, while they change
 
     @property
     def origin_ns(self) -> int:
         if self.time_ns is not None:
             return self.time_ns
         return round(self.solution.origin_s * NS_PER_S)
+
+    def put_picks(self, rows: list[Row]) -> bool:
+        """Take picks, by id; return whether they differ from those known before."""
+        before = rows_of(self.picks) if self.rows is None else self.rows
+        self.rows = rows
+        if len(before) == len(rows) and all(map(same_row, before, rows)):
+            return False
+        self.picks = table_of(rows)
+        return True
 
     def put(self, events: pd.DataFrame, arrivals: pd.DataFrame) -> None:
         """Take a location.
@@ -87,13 +99,13 @@ class LiveEvent(Packed):
 
     def pack(self) -> None:
         """Put the tables away; what was located from the picks is remembered."""
+        self.rows = None
         if not self.packed:
             _located_key(self)
             self.digested = None
             if self.arrival_ids == self.solution.pick_ids:
                 self.arrival_ids = self.solution.pick_ids
             super().pack()
-        self.solution.pack()
 
     @property
     def last_arrival_ns(self) -> int:
@@ -152,7 +164,7 @@ class LiveEvents:
         self,
         span_s: tuple[float, float],
         found: list[Solution],
-        picks: pd.DataFrame,
+        picks: Mapping[str, Row],
         *,
         sure: bool = False,
     ) -> Taken:
@@ -165,7 +177,7 @@ class LiveEvents:
         found
             Events with an origin there.
         picks
-            All picks that these are made of.
+            All picks that these are made of, by id.
         sure
             Whether an event that is not found is gone for good at once.
         """
@@ -173,21 +185,19 @@ class LiveEvents:
         # One outside the span that was missed before may be one of these.
         known += [e for e in self.all() if e.missed and e not in known]
         result = match([arrivals_of(e.solution) for e in known], [arrivals_of(s) for s in found])
-        places = {name: k for k, name in enumerate(picks["pick_id"].tolist())}
         changed, by_solution = [], {}
         for number, other in result.same:
             event, solution = known[number], found[other]
             by_solution[other] = event
-            mine = _picks_of(solution, picks, places)
             event.missed = 0
-            if solution.name != event.solution.name or not mine.equals(event.picks):
+            other_picks = event.put_picks([picks[k] for k in sorted(solution.pick_ids)])
+            if other_picks or solution.name != event.solution.name:
                 changed.append(event)
-            event.solution, event.picks = solution, mine
+            event.solution = solution
         for other in result.new:
             solution = found[other]
-            event = LiveEvent(
-                free_id(solution, self.used), solution, _picks_of(solution, picks, places)
-            )
+            rows = [picks[k] for k in sorted(solution.pick_ids)]
+            event = LiveEvent(free_id(solution, self.used), solution, table_of(rows), rows=rows)
             self.used.add(event.event_id)
             self.by_id[event.event_id] = by_solution[other] = event
             changed.append(event)
@@ -345,10 +355,11 @@ def restored(catalog: Catalog) -> list[LiveEvent]:
     for row in catalog.events.itertuples():
         name = str(row.event_id)
         arrivals = catalog.arrivals[catalog.arrivals["event_id"] == name]
-        assignments = arrivals[["event_id", "pick_id", "residual_s"]].reset_index(drop=True)
-        ids = frozenset(assignments["pick_id"])
+        columns = arrivals["pick_id"].tolist(), arrivals["residual_s"].tolist()
+        ids = frozenset(columns[0])
         origin_s = row.time.value / NS_PER_S  # type: ignore[union-attr]
-        event = LiveEvent(name, Solution(name, origin_s, assignments, ids), picks.loc[sorted(ids)])
+        solution = Solution(name, origin_s, tuple(zip(*columns, strict=True)), ids)
+        event = LiveEvent(name, solution, picks.loc[sorted(ids)])
         mine = catalog.events[catalog.events["event_id"] == name]
         event.put(EVENTS.check(mine), ARRIVALS.check(arrivals))
         event.picks = event.picks.reset_index(drop=True)
@@ -356,11 +367,6 @@ def restored(catalog: Catalog) -> list[LiveEvent]:
         event.shown_magnitude = float(event.events["magnitude"].iloc[0])
         out.append(event)
     return out
-
-
-def _picks_of(solution: Solution, picks: pd.DataFrame, places: dict[str, int]) -> pd.DataFrame:
-    rows = [places[name] for name in sorted(solution.pick_ids)]
-    return picks.iloc[rows].reset_index(drop=True)
 
 
 def _digest(picks: pd.DataFrame) -> str:

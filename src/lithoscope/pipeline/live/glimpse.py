@@ -38,6 +38,11 @@ def key_of(row: Row) -> Key:
     return row[_TIME], row[_PHASE], row[_PROBABILITY]
 
 
+def same_row(a: Row, b: Row) -> bool:
+    """Tell whether two picks are the same in all that is known of them."""
+    return a is b or all(x == y or (x != x and y != y) for x, y in zip(a, b, strict=True))
+
+
 def rows_of(picks: pd.DataFrame) -> list[Row]:
     """Return the rows of PICKS: plain, for a few picks that change often."""
     columns = {name: picks[name].tolist() for name in PICKS.names if name != "time"}
@@ -50,6 +55,11 @@ def table_of(rows: Sequence[Row]) -> pd.DataFrame:
     if not rows:
         return PICKS.empty()
     return picks_of(dict(zip(PICKS.names, zip(*rows, strict=True), strict=True)))
+
+
+def reach_s(picker: Picker) -> float:
+    """Return how long before the picks that are wanted of `glimpses` a record is to begin."""
+    return picker.near_s if isinstance(picker, LearnedPicker) else picker.context_s
 
 
 def glimpses(picker: Picker, parts: Sequence[tuple[Record, int]]) -> list[Glimpse]:

@@ -6,13 +6,12 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
-
-import pandas as pd
+from dataclasses import dataclass, field
 
 from lithoscope.constants import NS_PER_S
 from lithoscope.pipeline.live.aside import Aside
 from lithoscope.pipeline.live.events import LiveEvents
+from lithoscope.pipeline.live.glimpse import Row
 from lithoscope.pipeline.live.health import Meter
 from lithoscope.pipeline.live.network import Network
 from lithoscope.pipeline.live.picks import PickBoard, Repicked
@@ -24,8 +23,7 @@ from lithoscope.pipeline.live.rolling import (
     cut,
     look_at,
 )
-from lithoscope.pipeline.tables import stack
-from lithoscope.schema import ASSIGNMENTS, PICKS
+from lithoscope.pipeline.live.view import View
 
 # While data wait, a thorough look is followed by a rest of so many times its length, here and in
 # another process, within these limits (s).
@@ -37,18 +35,19 @@ _QUICK_S = 15.0
 
 @dataclass(frozen=True)
 class Seen:
-    """Events with an origin in a span, and the picks that they are made of."""
+    """Events with an origin in a span, and the picks that they are made of, by id."""
 
     span_s: tuple[float, float]
     found: list[Solution]
-    picks: pd.DataFrame
+    picks: dict[str, Row]
 
 
 @dataclass
 class _Out:
     """A look that is worked on in another process; ``renamed`` are picks that moved meanwhile."""
 
-    look: Look
+    span_s: tuple[float, float]
+    picks: View
     answer: Future[list[Solution]]
     begun: float
     renamed: dict[str, str] = field(default_factory=dict)
@@ -128,31 +127,18 @@ class Lookout:
 
     def span(self, span_s: tuple[float, float], *, quick: bool = False) -> Seen:
         """Return the events with an origin in a span."""
-        look, picks = self._look_at(span_s, quick=quick)
-        return Seen(span_s, associate_span(look, self.network.ground), picks)
+        if self.network.ground is None:  # no station has coordinates
+            return Seen(span_s, [], {})
+        picks, look = self._look_at(span_s, quick=quick)
+        found = associate_span(look, self.network.ground)
+        return Seen(span_s, found, picks.rows(_ids(found)))
 
-    def _look_at(
-        self, span_s: tuple[float, float], *, quick: bool = False
-    ) -> tuple[Look, pd.DataFrame]:
-        picks = self._picks(span_s)
-        look = look_at(
-            picks,
-            self.network.sites,
-            self.network.model,
-            self.network.settings.association,
-            self.events.solutions(),
-            span_s,
-            self.network.longest_s,
-            quick=quick,
+    def _look_at(self, span_s: tuple[float, float], *, quick: bool = False) -> tuple[View, Look]:
+        picks = self.board.view(self.network.picked)
+        settings, reach_s = self.network.settings.association, self.network.longest_s
+        return picks, look_at(
+            picks, settings, self.events.solutions(), span_s, reach_s, quick=quick
         )
-        return look, picks
-
-    def _picks(self, span_s: tuple[float, float]) -> pd.DataFrame:
-        """Return all picks that can matter for a span."""
-        window_s = self.network.settings.association.alive_window_s
-        far_s = self.network.longest_s + window_s + 2 * 3600.0
-        since = None if math.isinf(span_s[0]) else round((span_s[0] - far_s) * NS_PER_S)
-        return self.board.table(self.network.picked, since)
 
     def _thoroughly(self) -> Seen:
         assert self.owed_ns is not None
@@ -173,7 +159,7 @@ class Lookout:
         start = max(self.changed_ns / NS_PER_S - behind_s, clock_s - _QUICK_S) - 1.0
         start = cut(self.events.solutions(), start)
         if self._out is not None:
-            start = max(start, self._out.look.span_s[1])
+            start = max(start, self._out.span_s[1])
         seen = self.span((start, math.inf), quick=True)
         self.changed_ns = None
         self.meter.add("associate quickly", time.monotonic() - began)
@@ -187,9 +173,10 @@ class Lookout:
         end = cut(known, clock_ns / NS_PER_S - _QUICK_S)
         if end <= start:
             return
-        look, _ = self._look_at((start, end))
-        answer = self.aside.submit(associate_elsewhere, look, self.network.version)
-        self._out = _Out(look, answer, time.monotonic())
+        picks, look = self._look_at((start, end))
+        network = self.network.sites, self.network.model, look.settings
+        answer = self.aside.submit(associate_elsewhere, look, network, self.network.version)
+        self._out = _Out((start, end), picks, answer, time.monotonic())
         # What changed may belong to later origins too.
         self.owed_ns = round(end * NS_PER_S)
 
@@ -201,32 +188,24 @@ class Lookout:
         self._out = None
         cost = time.monotonic() - out.begun
         self._rest(_REST_ASIDE * cost)
-        start = round((out.look.span_s[0] + self.network.longest_s + 1.0) * NS_PER_S)
+        begin, end = out.span_s
+        start = round((begin + self.network.longest_s + 1.0) * NS_PER_S)
         owed, self.owed_ns = self.owed_ns, min(self.owed_ns or start, start)
         found = self.aside.result(out.answer)
         self.owed_ns = owed
         self.meter.add("associate", cost)
-        found = [_renamed(solution, out.renamed) for solution in found]
-        begin, end = out.look.span_s
+        found = [solution.renamed(out.renamed) for solution in found]
         away = [s.pick_ids for s in self.events.solutions() if not begin <= s.origin_s < end]
         # An event that was found beyond the span meanwhile may be one of these.
         found = [s for s in found if all(2 * len(s.pick_ids & ids) <= len(ids) for ids in away)]
-        picks = self._picks(out.look.span_s)
-        ids = frozenset().union(*(s.pick_ids for s in found)).difference(picks["pick_id"])
-        if ids:  # gone by now; what changed since is owed a look
-            old = out.look.picks
-            picks = stack([picks, old[old["pick_id"].isin(ids)]], PICKS)
-        return [Seen(out.look.span_s, found, picks)]
+        # Picks that are gone by now are as they were; what changed since is owed a look.
+        ids = _ids(found)
+        picks = out.picks.rows(ids) | self.board.view(self.network.picked).rows(ids)
+        return [Seen(out.span_s, found, picks)]
 
     def _rest(self, seconds: float) -> None:
         self._rest_until = time.monotonic() + min(max(seconds, _REST_S[0]), _REST_S[1])
 
 
-def _renamed(solution: Solution, renamed: dict[str, str]) -> Solution:
-    """Return a solution with the ids that its picks have now."""
-    if solution.pick_ids.isdisjoint(renamed):
-        return solution
-    ids = frozenset(renamed.get(name, name) for name in solution.pick_ids)
-    names = [renamed.get(name, name) for name in solution.assignments["pick_id"]]
-    assignments = ASSIGNMENTS.check(solution.assignments.assign(pick_id=names))
-    return replace(solution, pick_ids=ids, assignments=assignments)
+def _ids(found: list[Solution]) -> frozenset[str]:
+    return frozenset().union(*(solution.pick_ids for solution in found))

@@ -39,6 +39,8 @@ class Network:
 
     Attributes
     ----------
+    picked
+        Stations to pick on: those with coordinates.
     version
         Counts the times that the stations changed.
     """
@@ -52,6 +54,7 @@ class Network:
         self.inventory = Inventory(STATIONS.empty(), CHANNELS.empty(), {}, PROBLEMS.empty())
         self.sites = STATIONS.empty()
         self.ground: SearchGround | None = None
+        self.picked: list[str] = []
         self.version = 0
         self._others = companions(self.sites)
         self._known: list[str] = []
@@ -73,7 +76,8 @@ class Network:
         chosen, about = preferred_stations(archive)
         self.sites = site_positions(self.inventory, chosen, archive.span_ns()[0])
         self._others = companions(self.sites)
-        placed = set(self.sites["station"])
+        self.picked = self.sites["station"].tolist()
+        placed = set(self.picked)
         missing = [
             {
                 "what": station,
@@ -103,11 +107,6 @@ class Network:
             table = self.inventory.channels
             self._channels[station] = CHANNELS.check(table[table["station"] == station])
         return self._channels[station]
-
-    @property
-    def picked(self) -> list[str]:
-        """Stations to pick on."""
-        return list(self.sites["station"])
 
     @property
     def longest_s(self) -> float:

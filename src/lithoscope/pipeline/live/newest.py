@@ -105,10 +105,12 @@ class Newest:
         """Look up azimuths anew: the stations' files have been read again."""
         self._turns.clear()
 
-    def record(self, station: str, edge_ns: int, channels: pd.DataFrame) -> Record | None:
-        """Return the longest gap-free record that ends at an edge, None where only files can tell.
+    def record(
+        self, station: str, start_ns: int, edge_ns: int, channels: pd.DataFrame
+    ) -> Record | None:
+        """Return the record from a time to an edge, None where only files can tell.
 
-        Components that end before the edge are missing in it.
+        It begins later where there is a gap. Components that end before the edge are missing in it.
         """
         if station in self._odd or station not in self._stations:
             return None
@@ -119,8 +121,11 @@ class Newest:
             return None
         rate = some[0].rate_hz
         stops = [min(nearest_sample(edge_ns - t.origin_ns, rate) + 1, t.stop) for t in some]
-        lengths = [_length(t.values[:stop]) for t, stop in zip(some, stops, strict=True)]
-        n = min(min(lengths), round(self.seconds * rate))
+        wanted = nearest_sample(edge_ns - start_ns, rate) + 1
+        n = min(
+            _length(t.values[max(stop - wanted, 0) : stop])
+            for t, stop in zip(some, stops, strict=True)
+        )
         data = np.zeros((3, n), np.float32)
         mask = np.zeros(3, bool)
         parts = iter(zip(some, stops, strict=True))

@@ -13,7 +13,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,11 +26,13 @@ from lithoscope.pipeline.live.glimpse import (
     Row,
     glimpses,
     key_of,
+    reach_s,
     rows_of,
     table_of,
 )
 from lithoscope.pipeline.live.newest import Newest
 from lithoscope.pipeline.live.spool import Spool
+from lithoscope.pipeline.live.view import Old, View
 from lithoscope.pipeline.pickers import PickingSettings, make_picker
 from lithoscope.pipeline.tables import stack
 from lithoscope.schema import DETECTIONS, PICKS, PROBLEMS
@@ -41,7 +42,7 @@ from lithoscope.waveforms.seedlink import Packet
 # A station that was away long is picked in pieces of this length, so that others get their turn.
 _LONGEST_NS = 1800 * NS_PER_S
 # A glance makes the picks of this long before the edge, and before the last glance, anew ...
-_ANEW_NS = 10 * NS_PER_S
+_ANEW_NS = 6 * NS_PER_S
 # ... if that one was no longer ago.
 _GLANCE_NS = 120 * NS_PER_S
 # Provisional picks that move or change by no more than this stay as they are: they would only make
@@ -193,8 +194,10 @@ class PickBoard:
         self.stations: dict[str, StationPicks] = {}
         pad_s = max(settings.flat_s, 10.0) + 3.0 * settings.fill_s + 2.0
         self.reach_ns = round((picker.context_s + pad_s) * NS_PER_S)
-        self.newest = Newest(picker.context_s + (_ANEW_NS + _GLANCE_NS) / NS_PER_S)
-        self._old: tuple[pd.DataFrame, NDArray[np.int64]] | None = None
+        self._before_ns = round(reach_s(picker) * NS_PER_S)
+        self.newest = Newest((self._before_ns + _ANEW_NS + _GLANCE_NS) / NS_PER_S)
+        self._olds: dict[str, tuple[pd.DataFrame, Old]] = {}
+        self._old = Old.joined([])
 
     def touched(self, station: str, packets: Sequence[Packet]) -> None:
         """Take note of data of one channel that have come."""
@@ -226,12 +229,11 @@ class PickBoard:
         if edge_ns - max(mine.seen_ns, mine.read_ns) > _GLANCE_NS:
             return None
         start = min(edge_ns, mine.seen_ns) - _ANEW_NS
-        record = self.newest.record(station, edge_ns, channels)
+        start = max(start, mine.final_ns)
+        record = self.newest.record(station, start - self._before_ns, edge_ns, channels)
         if record is None:
             return None
-        start = max(start, record.starttime_ns, mine.final_ns)
-        before_ns = round(self.picker.context_s * NS_PER_S)
-        return Part(station, record.cut(start - before_ns, edge_ns + NS_PER_S), start, edge_ns)
+        return Part(station, record, max(start, record.starttime_ns), edge_ns)
 
     def glance(self, parts: Sequence[Part]) -> list[Glimpse]:
         """Return the picks of some parts; to be given to `see`.
@@ -307,32 +309,28 @@ class PickBoard:
         mine.seen_ns = max(mine.seen_ns, stop)
         mine.final_ns = max(mine.final_ns, stop - self.reach_ns)
         whole = stack([_before(whole, "time", start), picks], PICKS)
-        mine.old = _before(whole, "time", mine.final_ns)
+        mine.old = _by_time(_before(whole, "time", mine.final_ns))
         mine.put(rows_of(_from(whole, "time", mine.final_ns)))
-        self._old = None
         return Repicked(changes.changed_ns, renamed, found.problems)
 
-    def table(self, stations: Any, start_ns: int | None = None) -> pd.DataFrame:
-        """Return the picks of some stations, from a time on, in order of time."""
-        if self._old is None:
-            parts = stack((mine.old for mine in self.stations.values()), PICKS)
-            parts = parts.sort_values(["time", "station", "phase"], ignore_index=True)
-            self._old = parts, _times(parts)
-        old, times = self._old
-        young = [row for mine in self.stations.values() for row in mine.young]
-        if start_ns is not None:
-            first = int(np.searchsorted(times, start_ns))
-            old, times = old.iloc[first:], times[first:]
-            young = [row for row in young if key_of(row)[0] >= start_ns]
-        table = table_of(sorted(young, key=key_of))
-        if len(old):
-            overlap = len(young) and times[-1] > _times(table)[0]
-            table = pd.concat([old, table], ignore_index=True) if young else old
-            if overlap:
-                table = table.iloc[np.argsort(_times(table), kind="stable")]
-        if not set(self.stations) <= set(stations):
-            table = table[table["station"].isin(set(stations))]
-        return table.reset_index(drop=True)
+    def table(self) -> pd.DataFrame:
+        """Return all picks."""
+        return stack((mine.picks for mine in self.stations.values()), PICKS)
+
+    def view(self, stations: Sequence[str]) -> View:
+        """Return the picks of some stations as they are now."""
+        some = [name for name in stations if name in self.stations]
+        tables = {name: self.stations[name].old for name in some}
+        if {name: id(table) for name, (table, _) in self._olds.items()} != {
+            name: id(table) for name, table in tables.items()
+        }:
+            olds = {}
+            for name, table in tables.items():
+                known = self._olds.get(name)
+                olds[name] = known if known and known[0] is table else (table, Old.of(table))
+            self._olds, self._old = olds, Old.joined([old for _, old in olds.values()])
+        young = [row for name in some for row in self.stations[name].young]
+        return View(self._old, tables, young)
 
     def newly_final(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return picks and detections that became final since the last call."""
@@ -359,7 +357,6 @@ class PickBoard:
             limit_ns = min(before_ns, mine.stored_ns)
             if len(mine.old) and int(mine.old["time"].iloc[0].value) < limit_ns:
                 mine.old = _from(mine.old, "time", limit_ns)
-                self._old = None
             mine.detections = _from(mine.detections, "starttime", limit_ns)
 
 
@@ -384,6 +381,13 @@ def _from(table: pd.DataFrame, column: str, start_ns: int) -> pd.DataFrame:
 
 def _before(table: pd.DataFrame, column: str, end_ns: int) -> pd.DataFrame:
     return table[_times(table, column) < end_ns]
+
+
+def _by_time(table: pd.DataFrame) -> pd.DataFrame:
+    times = _times(table)
+    if np.all(times[1:] >= times[:-1]):
+        return table
+    return table.iloc[np.argsort(times, kind="stable")]
 
 
 @dataclass(frozen=True)

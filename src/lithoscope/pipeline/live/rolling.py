@@ -10,21 +10,21 @@ known event begins.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from lithoscope.association import (
-    Association,
     AssociationSettings,
+    FoundEvent,
+    PickArrays,
     SearchGround,
-    associate,
+    find_events,
     search_ground,
 )
 from lithoscope.constants import NS_PER_S
-from lithoscope.pipeline.live.packing import Packed
+from lithoscope.pipeline.live.view import View
 from lithoscope.schema import ASSIGNMENTS
 from lithoscope.traveltimes import VelocityModel
 
@@ -34,51 +34,40 @@ _QUICK_RATE_S = 120.0
 _PAUSE_S = 5.0
 
 
-@dataclass
-class Solution(Packed):
-    """One event as the association sees it."""
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """One event as the association sees it.
 
-    tables: ClassVar[tuple[str, ...]] = ("assignments",)
+    ``found`` are its picks and residuals as they were found; ``pick_ids`` the ids that these picks
+    have now.
+    """
+
     name: str  # id by the rule of the schema, from its first pick
     origin_s: float
-    assignments: pd.DataFrame
-    pick_ids: frozenset[str] = field(default_factory=frozenset)
+    found: tuple[tuple[str, float], ...]
+    pick_ids: frozenset[str]
 
+    @classmethod
+    def of(cls, event: FoundEvent) -> Solution:
+        """Return an event of an association."""
+        found = tuple(zip(event.pick_ids, event.residuals_s, strict=True))
+        return cls(event.event_id, event.time_ns / NS_PER_S, found, frozenset(event.pick_ids))
 
-def solutions_of(found: Association) -> list[Solution]:
-    """Return the events of an association, by origin time."""
-    rows: dict[str, list[int]] = {}
-    for k, name in enumerate(found.assignments["event_id"].tolist()):
-        rows.setdefault(name, []).append(k)
-    origins_ns = found.candidates["time"].to_numpy("datetime64[ns]").view(np.int64)
-    out = []
-    for name, origin_ns in zip(found.candidates["event_id"].tolist(), origins_ns, strict=True):
-        mine = ASSIGNMENTS.check(found.assignments.iloc[rows[name]])
-        out.append(Solution(name, origin_ns / NS_PER_S, mine, frozenset(mine["pick_id"])))
-    return sorted(out, key=lambda s: (s.origin_s, s.name))
+    def renamed(self, renamed: Mapping[str, str]) -> Solution:
+        """Return the same with the ids that its picks have now."""
+        if self.pick_ids.isdisjoint(renamed):
+            return self
+        found = tuple((renamed.get(name, name), residual) for name, residual in self.found)
+        ids = frozenset(renamed.get(name, name) for name in self.pick_ids)
+        return replace(self, found=found, pick_ids=ids)
 
-
-def window(
-    picks: pd.DataFrame, span_s: tuple[float, float], reach_s: float, settings: AssociationSettings
-) -> pd.DataFrame:
-    """Return the picks that decide about origins in a span.
-
-    All within ``reach_s`` and the window of noise rates; beyond, to where a station counts as
-    alive, the first of each hour, station and phase.
-    """
-    seconds = picks["time"].to_numpy("datetime64[ns]").view(np.int64) / NS_PER_S
-    near_s = reach_s + settings.rate_window_s
-    far_s = settings.alive_window_s + 7200.0 + reach_s
-    kept = (seconds >= span_s[0] - near_s) & (seconds <= span_s[1] + near_s)
-    far = (seconds >= span_s[0] - far_s) & (seconds <= span_s[1] + far_s) & ~kept
-    stations, phases = picks["station"].to_numpy(object), picks["phase"].to_numpy(object)
-    seen: set[tuple[str, str, int]] = set()
-    for k in np.flatnonzero(far):
-        hour = stations[k], phases[k], int(seconds[k] // 3600.0)
-        if hour not in seen:
-            seen.add(hour)
-            kept[k] = True
-    return picks[kept].reset_index(drop=True)
+    @property
+    def assignments(self) -> pd.DataFrame:
+        """The picks as ASSIGNMENTS."""
+        names, residuals = zip(*self.found, strict=True) if self.found else ((), ())
+        return ASSIGNMENTS.table(
+            {"event_id": [self.name] * len(names), "pick_id": names, "residual_s": residuals}
+        )
 
 
 def cut(known: list[Solution], at_s: float, *, later: bool = False) -> float:
@@ -94,25 +83,20 @@ def cut(known: list[Solution], at_s: float, *, later: bool = False) -> float:
 
 @dataclass(frozen=True)
 class Look:
-    """All that it takes to associate a part of the time, here or in another process.
+    """What decides about a part of the time, for an association here or in another process.
 
-    ``picks`` are those that decide about it; ``explained`` the ids of those that belong to events
-    outside.
+    ``explained`` are the ids of the picks that belong to events outside.
     """
 
     span_s: tuple[float, float]
-    picks: pd.DataFrame
-    stations: pd.DataFrame
-    model: VelocityModel
+    picks: PickArrays
     settings: AssociationSettings
     explained: frozenset[str]
     quick: bool
 
 
 def look_at(
-    picks: pd.DataFrame,
-    stations: pd.DataFrame,
-    model: VelocityModel,
+    picks: View,
     settings: AssociationSettings,
     known: list[Solution],
     span_s: tuple[float, float],
@@ -122,10 +106,15 @@ def look_at(
 ) -> Look:
     """Prepare to find the events with an origin in a span.
 
+    It takes all picks within ``reach_s`` and the window of noise rates; beyond, to where a station
+    counts as alive, the first of each hour, station and phase.
+
     Parameters
     ----------
+    picks
+        All that there are.
     known
-        Those outside the span, at least.
+        Events known before: those outside the span, at least.
     reach_s
         Longest travel time.
     quick
@@ -135,34 +124,38 @@ def look_at(
     if quick:
         rate_s = min(settings.rate_window_s, _QUICK_RATE_S)
         settings = settings.model_copy(update={"rate_window_s": rate_s})
-    outside = [s for s in known if not span_s[0] <= s.origin_s < span_s[1]]
-    explained = frozenset().union(*(s.pick_ids for s in outside)) if outside else frozenset()
-    last_s = picks["time"].max().value / NS_PER_S if len(picks) else span_s[0]
-    near = window(picks, (span_s[0], min(span_s[1], last_s)), reach_s, settings)
-    explained = explained.intersection(near["pick_id"])
-    return Look(span_s, near, stations, model, settings, explained, quick)
+    near_s = reach_s + settings.rate_window_s
+    far_s = settings.alive_window_s + 7200.0 + reach_s
+    near = picks.between(
+        (span_s[0] - near_s, span_s[1] + near_s), (span_s[0] - far_s, span_s[1] + far_s)
+    )
+    outside = [s.pick_ids for s in known if not span_s[0] <= s.origin_s < span_s[1]]
+    explained = frozenset().union(*outside).intersection(near.ids.tolist())
+    return Look(span_s, near, settings, explained, quick)
 
 
-def associate_span(look: Look, ground: SearchGround | None = None) -> list[Solution]:
-    """Return the events with an origin in a span, by origin time; on a ground if it is at hand."""
-    found = associate(
+def associate_span(look: Look, ground: SearchGround) -> list[Solution]:
+    """Return the events with an origin in a span, by origin time."""
+    found = find_events(
         look.picks,
-        look.stations,
-        look.model,
+        ground,
         look.settings,
         span_s=look.span_s,
         explained=look.explained,
         quick=look.quick,
-        ground=ground,
     )
-    return [s for s in solutions_of(found) if look.span_s[0] <= s.origin_s < look.span_s[1]]
+    some = [Solution.of(event) for event in found]
+    some = [s for s in some if look.span_s[0] <= s.origin_s < look.span_s[1]]
+    return sorted(some, key=lambda s: (s.origin_s, s.name))
 
 
-def associate_elsewhere(look: Look, version: int) -> list[Solution]:
+def associate_elsewhere(
+    look: Look, network: tuple[pd.DataFrame, VelocityModel, AssociationSettings], version: int
+) -> list[Solution]:
     """Do as `associate_span` in another process, which keeps the ground of a network's version."""
     if version not in _grounds:
         _grounds.clear()
-        _grounds[version] = search_ground(look.stations, look.model, look.settings)
+        _grounds[version] = search_ground(*network)
     return associate_span(look, _grounds[version])
 
 
