@@ -17,17 +17,20 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from lithoscope.catalog.store_add import add_rows, forget_picks
+from lithoscope.catalog.store_add import add_columns, add_rows, forget_picks
 from lithoscope.catalog.store_database import Database
 from lithoscope.catalog.store_plain import PlainReader
 from lithoscope.catalog.store_replace import replace
+from lithoscope.catalog.store_tables import Columns
 from lithoscope.catalog.store_versions import (
     Action,
     Change,
     Judged,
     Versions,
     check_solution,
+    plain,
     to_document,
+    used_picks,
 )
 from lithoscope.catalog.tables import SCHEMAS, Catalog
 from lithoscope.errors import DataError, StorageError
@@ -147,33 +150,33 @@ class Store(PlainReader):
         StorageError
             If the database cannot be written.
         """
-        name = check_solution(solution)
-        tables = {part: frame for part, frame in solution.tables()}
-        used = tables["picks"]["pick_id"].isin(tables["arrivals"]["pick_id"])
-        tables["picks"] = tables["picks"][used].drop_duplicates("pick_id")
+        parts = plain(dict(solution.tables()))
+        name = check_solution(parts)
+        parts["picks"] = used_picks(parts)
         with self.database.writing() as connection:
             versions = self._versions(connection)
-            change = self._put_automatic(versions, name, tables)
+            change = self._put_automatic(versions, name, parts)
             for other in replaces:
                 self._cancel(versions, other, f"merged into {name}")
             return change
 
     def _put_automatic(
-        self, versions: Versions, name: str, tables: Mapping[str, pd.DataFrame]
+        self, versions: Versions, name: str, parts: Mapping[str, Columns]
     ) -> Change | None:
-        content = to_document(tables)
+        content = to_document(parts)
         row = versions.current(name)
         mode, status = ("", "") if row is None else (row["evaluation_mode"], _status(row))
-        last = versions.last_automatic(name)
+        last = None if row is None else versions.last_automatic(name, row)
         cancelled = mode == "automatic" and status == "rejected"
-        if row is not None and last is not None and last[1] == content and not cancelled:
+        if last is not None and last[1] == content and not cancelled:
             return None
-        add_rows(versions, "picks", tables["picks"])
+        add_columns(versions, "picks", parts["picks"])
         action: Action = "new" if row is None else "update"
         if mode == "manual":
             return versions.record(name, "update", _AUTOMATIC, self._clock(), content)
         change = versions.record(name, action, _AUTOMATIC, self._clock())
-        versions.show(tables, change, _AUTOMATIC, last)
+        shown = None if row is None else int(row["version"])
+        versions.show(parts, change, _AUTOMATIC, shown=shown, known=last)
         return change
 
     def cancel_event(self, event_id: str, reason: str) -> Change | None:
@@ -242,10 +245,10 @@ class Store(PlainReader):
             if solution is None:
                 versions.judge(event_id, change, judged)
             else:
-                check_solution(solution, event_id)
-                tables = {part: frame for part, frame in solution.tables()}
-                add_rows(versions, "picks", tables["picks"])
-                versions.show(tables, change, judged)
+                parts = plain(dict(solution.tables()))
+                check_solution(parts, event_id)
+                add_columns(versions, "picks", parts["picks"])
+                versions.show(parts, change, judged, shown=int(row["version"]))
             trail = {
                 "sequence": change.sequence,
                 "event_id": event_id,

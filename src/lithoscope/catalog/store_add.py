@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from lithoscope.catalog.store_tables import stored_name, to_columns, to_rows
+from lithoscope.catalog.store_tables import Columns, to_columns, transposed
 from lithoscope.catalog.store_versions import Versions, chunks
 from lithoscope.catalog.tables import SCHEMAS
 from lithoscope.errors import StorageError
@@ -37,24 +37,29 @@ def add_rows(versions: Versions, name: str, frame: pd.DataFrame) -> None:
             f"rows of '{name}' cannot be added; add {', '.join(KEYS)}, and events by put_event"
         )
     schema = SCHEMAS[name]
-    rows = to_rows(to_columns(schema.check(frame), schema))
-    keys = KEYS[name]
-    wanted = {tuple(row[key] for key in keys): row for row in rows}  # the last of equal keys
-    table = versions.layout.catalog[name]
-    known = _known(versions, table, keys, list(wanted))
+    add_columns(versions, name, to_columns(schema.check(frame), schema))
+
+
+def add_columns(versions: Versions, name: str, columns: Columns) -> None:
+    """Do as `add_rows` with the stored columns of a checked table."""
+    names, rows = list(columns), list(zip(*columns.values(), strict=True))
+    places = [names.index(key) for key in KEYS[name]]
+    wanted = {tuple(row[k] for k in places): row for row in rows}  # the last of equal keys
+    known = _known(versions, name, names, places, wanted)
     changed, fresh = [], []
     for key, row in wanted.items():
         if key not in known:
             fresh.append(row)
         elif known[key][1] != row:
-            changed.append({"at_row": known[key][0], **{f"new_{k}": v for k, v in row.items()}})
+            new = zip((f"new_{c}" for c in names), row, strict=True)
+            changed.append({"at_row": known[key][0], **dict(new)})
     if changed:
-        values: dict[str, Any] = {c: sa.bindparam(f"new_{c}") for c in rows[0]}
+        table = versions.layout.catalog[name]
+        values: dict[str, Any] = {c: sa.bindparam(f"new_{c}") for c in names}
         update = sa.update(table).where(table.c.row == sa.bindparam("at_row")).values(**values)
         versions.connection.execute(update, changed)
     if fresh:
-        columns = {c: [row[c] for row in fresh] for c in fresh[0]}
-        versions.insert(name, columns)
+        versions.insert({name: transposed(fresh, names)})
 
 
 def forget_picks(versions: Versions, pick_ids: Iterable[str]) -> int:
@@ -69,16 +74,16 @@ def forget_picks(versions: Versions, pick_ids: Iterable[str]) -> int:
 
 
 def _known(
-    versions: Versions, table: sa.Table, keys: tuple[str, ...], wanted: list[tuple[Any, ...]]
-) -> dict[tuple[Any, ...], tuple[int, dict[str, Any]]]:
+    versions: Versions,
+    name: str,
+    names: list[str],
+    places: list[int],
+    wanted: Iterable[tuple[Any, ...]],
+) -> dict[tuple[Any, ...], tuple[int, tuple[Any, ...]]]:
     """Return row number and content of the rows that have one of the keys."""
-    schema = SCHEMAS[table.name]
-    names = [stored_name(c.name, c.kind) for c in schema.columns]
+    select = versions.statements.rows(name, names[places[0]], names)
     found = {}
-    first = {key[0] for key in wanted}
-    for some in chunks(first):
-        query = sa.select(table.c.row, *(table.c[n] for n in names))
-        for row in versions.connection.execute(query.where(table.c[keys[0]].in_(some))).mappings():
-            content = {n: row[n] for n in names}
-            found[tuple(content[key] for key in keys)] = (int(row["row"]), content)
+    for some in chunks({key[0] for key in wanted}):
+        for number, *values in versions.connection.execute(select, {"wanted": some}):
+            found[tuple(values[k] for k in places)] = (int(number), tuple(values))
     return found

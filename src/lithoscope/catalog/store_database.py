@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from lithoscope.catalog.store_migrations import SCHEMA_VERSION, upgrade
+from lithoscope.catalog.store_statements import Statements
 from lithoscope.catalog.store_tables import Layout, stored_name
 from lithoscope.catalog.tables import SCHEMAS
 from lithoscope.errors import LithoscopeError, StorageError
@@ -53,6 +54,7 @@ class Database:
         if text.startswith(("postgresql://", "postgres://")):
             text = "postgresql+psycopg://" + text.split("://", 1)[1]
         self.layout = Layout()
+        self.statements = Statements(self.layout)
         self.file: Path | None = None
         try:
             self.engine = self._make_engine(text)
@@ -170,7 +172,7 @@ class Database:
             self._exists = sa.inspect(connection).has_table(table.name)
         if not self._exists:
             return None
-        found = connection.execute(sa.select(sa.func.max(table.c.schema_version))).scalar()
+        found = connection.execute(self.statements.schema_version).scalar()
         if found is None or found > SCHEMA_VERSION:
             raise StorageError(
                 f"{self.name} has schema version {found}, this Lithoscope knows up to "

@@ -14,6 +14,7 @@ from lithoscope.catalog.store_versions import (
     Judged,
     Versions,
     chunks,
+    plain,
     to_document,
 )
 from lithoscope.catalog.tables import SCHEMAS, Catalog
@@ -67,7 +68,7 @@ def _set_apart(versions: Versions, tables: Tables, kept: list[str], now_ns: int)
         solution = {t: f.assign(event_id=name) for t, f in solution.items()}
         used = [p for p in solution["arrivals"]["pick_id"] if p in picks_by_id.index]
         solution["picks"] = picks_by_id.loc[used].reset_index(drop=True)
-        content = to_document(solution)
+        content = to_document(plain(solution))
         last = versions.last_automatic(name)
         if last is None or last[1] != content:
             versions.record(name, "update", Judged(), now_ns, content)

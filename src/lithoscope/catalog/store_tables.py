@@ -25,12 +25,17 @@ _TYPES: dict[str, Any] = {
     "time": sa.BigInteger,
 }
 _NAT = np.iinfo("int64").min
+# The rows of a table under their stored names, as plain values.
+Columns = Mapping[str, Sequence[Any]]
 # Columns of the table ``events`` beside EVENTS: the version that it shows and how that was judged;
 # the epicentre as a unit vector serves queries by radius.
 STATE_COLUMNS = ("version", "updated_ns", "evaluation_mode", "evaluation_status")
 UNIT_COLUMNS = ("unit_x", "unit_y", "unit_z")
-# What one solution of an event consists of; the columns that name its event, or its picks.
+# What one solution of an event consists of; the tables of which have rows that are its own.
 SOLUTION = ("events", "arrivals", "picks", "station_magnitudes")
+OF_EVENT = ("events", "arrivals", "station_magnitudes")
+# So many rows are made plain in one piece: to give a column takes pandas as long as 30 values.
+_FEW = 100
 
 
 def stored_name(name: str, kind: str) -> str:
@@ -147,30 +152,41 @@ class Layout:
 
 def to_columns(frame: pd.DataFrame, schema: Schema) -> dict[str, list[Any]]:
     """Return the columns of a checked table under their stored names, as plain values."""
-    columns: dict[str, list[Any]] = {}
-    for column in schema.columns:
-        values = frame[column.name]
-        name = stored_name(column.name, column.kind)
-        if column.kind in ("time", "float"):
-            kind = "datetime64[ns]" if column.kind == "time" else float
-            array = values.to_numpy(kind)
-            nothing = np.isnan(array)
-            plain = (array.astype(np.int64) if column.kind == "time" else array).tolist()
-            if nothing.any():
-                plain = [None if no else v for v, no in zip(plain, nothing, strict=True)]
-            columns[name] = plain
-        else:
-            columns[name] = values.tolist()
-    return columns
+    if list(frame.columns) != schema.names:
+        frame = frame[schema.names]
+    names = [stored_name(column.name, column.kind) for column in schema.columns]
+    kinds = [column.kind for column in schema.columns]
+    if len(frame) <= _FEW:
+        plain = map(_plain_few, frame.to_numpy(object).T.tolist(), kinds)
+    else:
+        plain = map(_plain_many, (frame[name] for name in schema.names), kinds)
+    return dict(zip(names, plain, strict=True))
 
 
-def to_rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def _plain_few(values: list[Any], kind: str) -> list[Any]:
+    if kind == "float":
+        return [None if v != v else v for v in values]
+    return [None if v is pd.NaT else v.value for v in values] if kind == "time" else values
+
+
+def _plain_many(values: pd.Series, kind: str) -> list[Any]:
+    if kind not in ("time", "float"):
+        return values.tolist()
+    array = values.to_numpy("datetime64[ns]" if kind == "time" else float)
+    nothing = np.isnan(array)
+    plain: list[Any] = (array.astype(np.int64) if kind == "time" else array).tolist()
+    if nothing.any():
+        plain = [None if no else v for v, no in zip(plain, nothing, strict=True)]
+    return plain
+
+
+def to_rows(columns: Columns) -> list[dict[str, Any]]:
     """Return columns as one mapping a row, what SQLAlchemy inserts."""
     names = list(columns)
     return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def from_columns(columns: Mapping[str, Sequence[Any]], schema: Schema) -> pd.DataFrame:
+def from_columns(columns: Columns, schema: Schema) -> pd.DataFrame:
     """Return a checked table from stored columns; those that are not there are filled."""
     if not columns or not len(next(iter(columns.values()))):
         return schema.empty()
@@ -182,7 +198,7 @@ def from_columns(columns: Mapping[str, Sequence[Any]], schema: Schema) -> pd.Dat
     return schema.check(pd.DataFrame(out))
 
 
-def plain_columns(columns: Mapping[str, Sequence[Any]], schema: Schema) -> dict[str, list[Any]]:
+def plain_columns(columns: Columns, schema: Schema) -> dict[str, list[Any]]:
     """Return stored columns as `to_columns` gives them of the table that they make.
 
     Shorter than to make that table, which costs milliseconds.

@@ -16,7 +16,9 @@ import sqlalchemy as sa
 
 from lithoscope.catalog.store_database import Database
 from lithoscope.catalog.store_tables import (
+    OF_EVENT,
     SOLUTION,
+    Columns,
     from_columns,
     plain_columns,
     to_columns,
@@ -24,7 +26,7 @@ from lithoscope.catalog.store_tables import (
     transposed,
     unit_vectors,
 )
-from lithoscope.catalog.tables import SCHEMAS, Catalog
+from lithoscope.catalog.tables import SCHEMAS
 from lithoscope.errors import DataError, StorageError
 
 Action = Literal["new", "update", "cancel", "review"]
@@ -64,13 +66,14 @@ class Judged:
     note: str = ""
 
 
-def to_document(solution: Mapping[str, Any]) -> str:
-    """Return the tables of one solution as JSON; equal solutions give equal text."""
-    return _document({name: to_columns(solution[name], SCHEMAS[name]) for name in SOLUTION})
+def plain(solution: Mapping[str, Any]) -> dict[str, dict[str, list[Any]]]:
+    """Return the tables of one solution as stored columns."""
+    return {name: to_columns(solution[name], SCHEMAS[name]) for name in SOLUTION}
 
 
-def _document(parts: Mapping[str, dict[str, list[Any]]]) -> str:
-    ordered = {}
+def to_document(parts: Mapping[str, Columns]) -> str:
+    """Return the stored columns of one solution as JSON; equal solutions give equal text."""
+    ordered: dict[str, Columns] = {}
     for name, columns in parts.items():
         keys = ["pick_id"] if "pick_id" in columns else ["station", "channel"]
         if name == "events":
@@ -100,51 +103,56 @@ class Versions:
     def __init__(self, database: Database, connection: sa.Connection) -> None:
         self.database = database
         self.layout = database.layout
+        self.statements = database.statements
         self.connection = connection
 
-    def next_row(self, table: sa.Table, column: str = "row") -> int:
-        """Return the number after the last one; writers take turns, so it is nobody else's."""
-        last = self.connection.execute(sa.select(sa.func.max(table.c[column]))).scalar()
-        return 0 if last is None else int(last) + 1
+    def insert(self, columns: Mapping[str, Columns]) -> None:
+        """Append rows to tables of the catalogue.
 
-    def insert(self, name: str, columns: dict[str, list[Any]]) -> None:
-        """Append rows to a table of the catalogue."""
-        table = self.layout.catalog[name]
-        rows = to_rows(columns)
-        if rows:
-            first = self.next_row(table)
-            numbered = [{"row": first + i, **row} for i, row in enumerate(rows)]
-            self.connection.execute(sa.insert(table), numbered)
+        They get the numbers after the last ones; writers take turns, so these are nobody else's.
+        """
+        last = self.connection.execute(self.statements.last_rows(tuple(columns))).one()
+        for (name, mine), number in zip(columns.items(), last, strict=True):
+            first = 0 if number is None else int(number) + 1
+            rows = [{"row": first + i, **row} for i, row in enumerate(to_rows(mine))]
+            if rows:
+                self.connection.execute(self.statements.insert(name), rows)
 
     def current(self, event_id: str) -> sa.RowMapping | None:
         """Return the row of ``events`` of an event."""
-        table = self.layout.events
-        query = sa.select(table).where(table.c.event_id == event_id)
-        return self.connection.execute(query).mappings().one_or_none()
+        found = self.connection.execute(self.statements.current, {"event_id": event_id})
+        return found.mappings().one_or_none()
 
     def shown(self, event_ids: Sequence[str]) -> dict[str, Any]:
         """Return the tables of the solutions that ``events`` shows."""
         found = {}
-        for name in ("events", "arrivals", "station_magnitudes"):
+        for name in OF_EVENT:
             found[name] = self._where(name, "event_id", event_ids)
         ids = found["arrivals"]["pick_id"].unique()
         found["picks"] = self._where("picks", "pick_id", ids).drop_duplicates("pick_id")
         found["picks"] = found["picks"].reset_index(drop=True)
         return found
 
-    def shown_document(self, event_id: str) -> str:
-        """Return the solution that ``events`` shows as JSON, as `to_document` makes it."""
+    def shown_document(self, event_id: str, row: sa.RowMapping | None = None) -> str:
+        """Return the solution that ``events`` shows as JSON, as `to_document` makes it.
+
+        ``row`` may be what `current` returned.
+        """
         parts: dict[str, dict[str, list[Any]]] = {}
         for name in SOLUTION:
             key, values = "event_id", [event_id]
             if name == "picks":
                 key, values = "pick_id", list(dict.fromkeys(parts["arrivals"]["pick_id"]))
-            columns = self._columns_where(name, key, values)
+            columns: Columns
+            if name == "events" and row is not None:
+                columns = {column: [value] for column, value in row.items()}
+            else:
+                columns = self._columns_where(name, key, values)
             parts[name] = plain_columns(columns, SCHEMAS[name])
         ids = parts["picks"]["pick_id"]
         first = [k for k, name in enumerate(ids) if name not in ids[:k]]
         parts["picks"] = {n: [v[k] for k in first] for n, v in parts["picks"].items()}
-        return _document(parts)
+        return to_document(parts)
 
     def _where(self, name: str, column: str, values: Iterable[str]) -> Any:
         return from_columns(self._columns_where(name, column, values), SCHEMAS[name])
@@ -152,12 +160,11 @@ class Versions:
     def _columns_where(
         self, name: str, column: str, values: Iterable[str]
     ) -> dict[str, Sequence[Any]]:
-        table = self.layout.catalog[name]
         names = self.database.columns(self.connection, name)
+        select = self.statements.rows(name, column, names)
         rows: list[Any] = []
         for some in chunks(values):
-            query = sa.select(table.c.row, *(table.c[n] for n in names))
-            rows += self.connection.execute(query.where(table.c[column].in_(some))).all()
+            rows += self.connection.execute(select, {"wanted": some}).all()
         rows.sort(key=lambda row: row[0])
         return transposed(rows, ["row", *names])
 
@@ -173,25 +180,20 @@ class Versions:
         content: str | None = found[0]
         return content
 
-    def last_automatic(self, event_id: str) -> tuple[int, str] | None:
-        """Return version and content of the latest automatic solution, or None."""
-        versions = self.layout.versions.c
-        query = (
-            sa.select(versions.version, versions.content)
-            .where(
-                versions.event_id == event_id,
-                versions.evaluation_mode == "automatic",
-                versions.action != "cancel",
-            )
-            .order_by(versions.version.desc())
-            .limit(1)
-        )
-        found = self.connection.execute(query).one_or_none()
+    def last_automatic(
+        self, event_id: str, row: sa.RowMapping | None = None
+    ) -> tuple[int, str] | None:
+        """Return version and content of the latest automatic solution, or None.
+
+        ``row`` may be what `current` returned.
+        """
+        query = self.statements.last_automatic
+        found = self.connection.execute(query, {"event_id": event_id}).one_or_none()
         if found is None:
             return None
         version, content = found
         if content is None:
-            content = self.shown_document(event_id)
+            content = self.shown_document(event_id, row)
         return int(version), content
 
     def last_automatic_tables(self, event_id: str) -> dict[str, Any] | None:
@@ -201,10 +203,13 @@ class Versions:
 
     def last_change(self) -> tuple[int, int]:
         """Return sequence number and time (ns) of the latest change, zeros for none."""
-        log = self.layout.versions.c
-        query = sa.select(log.sequence, log.made_at_ns).order_by(log.sequence.desc()).limit(1)
-        found = self.connection.execute(query).one_or_none()
-        return (0, 0) if found is None else (int(found[0]), int(found[1]))
+        return self._last("")[:2]
+
+    def _last(self, event_id: str) -> tuple[int, int, int]:
+        """Return sequence number and time of the latest change, and an event's highest version."""
+        query = self.statements.last_change
+        found = self.connection.execute(query, {"event_id": event_id}).one_or_none()
+        return (0, 0, 0) if found is None else (int(found[0]), int(found[1]), int(found[2] or 0))
 
     def record(
         self,
@@ -215,12 +220,8 @@ class Versions:
         content: str | None = None,
     ) -> Change:
         """Append a version to the log, numbered after all before it."""
-        table = self.layout.versions
-        last, last_ns = self.last_change()
-        highest = self.connection.execute(
-            sa.select(sa.func.max(table.c.version)).where(table.c.event_id == event_id)
-        ).scalar()
-        change = Change(last + 1, event_id, (highest or 0) + 1, action, max(now_ns, last_ns))
+        last, last_ns, highest = self._last(event_id)
+        change = Change(last + 1, event_id, highest + 1, action, max(now_ns, last_ns))
         row = {
             "sequence": change.sequence,
             "event_id": event_id,
@@ -233,45 +234,44 @@ class Versions:
             "note": judged.note,
             "content": content,
         }
-        self.connection.execute(sa.insert(table), [row])
+        self.connection.execute(self.statements.insert("versions"), [row])
         return change
 
     def show(
         self,
-        solution: Mapping[str, Any],
+        solution: Mapping[str, Columns],
         change: Change,
         judged: Judged,
-        before: tuple[int, str] | None = None,
+        *,
+        shown: int | None,
+        known: tuple[int, str] | None = None,
     ) -> None:
         """Make a version the one that the catalogue shows; the one before goes into the log.
 
-        ``before`` may be a version and its content, which are not read again if it is the one.
+        Parameters
+        ----------
+        solution
+            Stored columns.
+        shown
+            The version that is shown so far.
+        known
+            A version and its content, which are not read again if it is that one.
         """
-        self.put_away(change.event_id, before)
-        columns = to_columns(solution["events"], SCHEMAS["events"])
-        columns |= state_columns([change], [judged])
-        columns |= unit_vectors(columns["longitude"], columns["latitude"])
-        self.insert("events", columns)
-        for name in ("arrivals", "station_magnitudes"):
-            self.insert(name, to_columns(solution[name], SCHEMAS[name]))
-
-    def put_away(self, event_id: str, known: tuple[int, str] | None = None) -> None:
-        """Keep what is shown of an event as the content of its version, and take it off."""
-        row = self.current(event_id)
-        if row is None:
-            return
-        shown = int(row["version"])
-        content = known[1] if known is not None and known[0] == shown else None
-        self._keep(event_id, shown, content or self.shown_document(event_id))
-        for name in ("events", "arrivals", "station_magnitudes"):
-            table = self.layout.catalog[name]
-            self.connection.execute(sa.delete(table).where(table.c.event_id == event_id))
+        if shown is not None:
+            content = known[1] if known is not None and known[0] == shown else None
+            self._keep(change.event_id, shown, content or self.shown_document(change.event_id))
+            for delete in self.statements.take_off:
+                self.connection.execute(delete, {"event_id": change.event_id})
+        columns = {name: dict(solution[name]) for name in OF_EVENT}
+        events = columns["events"]
+        events |= state_columns([change], [judged])
+        events |= unit_vectors(events["longitude"], events["latitude"])
+        self.insert(columns)
 
     def _keep(self, event_id: str, version: int, content: str) -> None:
         """Put the content of a version into the log."""
-        versions = self.layout.versions
-        mine = (versions.c.event_id == event_id) & (versions.c.version == version)
-        self.connection.execute(sa.update(versions).where(mine).values(content=content))
+        values = {"of": event_id, "shown": version, "kept": content}
+        self.connection.execute(self.statements.keep, values)
 
     def judge(self, event_id: str, change: Change, judged: Judged) -> None:
         """Give the shown solution of an event a new version and judgement, nothing else."""
@@ -279,7 +279,7 @@ class Versions:
         if row is None:
             raise StorageError(f"event '{event_id}' vanished while it was changed")
         events = self.layout.events
-        self._keep(event_id, int(row["version"]), self.shown_document(event_id))
+        self._keep(event_id, int(row["version"]), self.shown_document(event_id, row))
         values = {name: v[0] for name, v in state_columns([change], [judged]).items()}
         self.connection.execute(
             sa.update(events).where(events.c.event_id == event_id).values(**values)
@@ -296,24 +296,35 @@ def state_columns(changes: Sequence[Change], judged: Sequence[Judged]) -> dict[s
     }
 
 
-def check_solution(solution: Catalog, event_id: str | None = None) -> str:
-    """Return the id of the only event of a solution.
+def check_solution(solution: Mapping[str, Columns], event_id: str | None = None) -> str:
+    """Return the id of the only event of a solution, given as stored columns.
 
     Raises
     ------
     DataError
         If there is not exactly one event, or a row belongs to another.
     """
-    if len(solution.events) != 1:
-        raise DataError(f"a solution holds exactly one event; this one has {len(solution.events)}")
-    name = str(solution.events["event_id"].iloc[0])
+    names = solution["events"]["event_id"]
+    if len(names) != 1:
+        raise DataError(f"a solution holds exactly one event; this one has {len(names)}")
+    name = str(names[0])
     if event_id is not None and name != event_id:
         raise DataError(f"the solution is of event '{name}', not of '{event_id}'")
-    for table in (solution.arrivals, solution.station_magnitudes):
-        others = set(table["event_id"]) - {name}
+    for table in ("arrivals", "station_magnitudes"):
+        others = set(solution[table]["event_id"]) - {name}
         if others:
             raise DataError(f"solution of event '{name}' has rows of event '{min(others)}'")
-    missing = set(solution.arrivals["pick_id"]) - set(solution.picks["pick_id"])
+    missing = set(solution["arrivals"]["pick_id"]) - set(solution["picks"]["pick_id"])
     if missing:
         raise DataError(f"solution of event '{name}' lacks the pick '{min(missing)}'")
     return name
+
+
+def used_picks(solution: Mapping[str, Columns]) -> dict[str, list[Any]]:
+    """Return the picks that the arrivals of a solution name, each once."""
+    used = set(solution["arrivals"]["pick_id"])
+    first: dict[str, int] = {}
+    for k, name in enumerate(solution["picks"]["pick_id"]):
+        if name in used:
+            first.setdefault(name, k)
+    return {n: [v[k] for k in first.values()] for n, v in solution["picks"].items()}
