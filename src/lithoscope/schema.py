@@ -82,14 +82,14 @@ class Schema:
         DataError
             If a required column is missing or a value does not fit its type.
         """
+        if _fits(frame, self):
+            return frame.reset_index(drop=True)  # a lazy copy: most tables have been here before
         missing = [c.name for c in self.columns if c.required and c.name not in frame.columns]
         if missing:
             raise DataError(
                 f"table '{self.name}' lacks column(s) {', '.join(missing)}; "
                 f"it has {', '.join(map(str, frame.columns)) or 'none'}"
             )
-        if _fits(frame, self):
-            return frame.reset_index(drop=True)  # a lazy copy: most tables have been here before
         out = {}
         for column in self.columns:
             if column.name in frame.columns:
@@ -114,9 +114,9 @@ def _layout(schema: Schema) -> tuple[list[str], list[Any], list[str]]:
 def _fits(frame: pd.DataFrame, schema: Schema) -> bool:
     """Return whether all columns are there in order, have their types and need no filling in."""
     names, types, texts = _layout(schema)
-    if list(frame.columns) != names or frame.dtypes.tolist() != types:
+    if frame.columns.tolist() != names or frame.dtypes.tolist() != types:
         return False
-    return not any(frame[name].array.isna().any() for name in texts)
+    return frame.empty or not any(frame[name].array.isna().any() for name in texts)
 
 
 def _columns(rows: Any) -> dict[str, Any] | None:
