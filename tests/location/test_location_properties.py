@@ -15,12 +15,15 @@ from lithoscope.location import (
     DepthPrior,
     LocationSettings,
     MapPrior,
+    NetworkLocator,
+    Picked,
     ProductPrior,
     RegionPrior,
     _prepare,
     locate,
 )
 from lithoscope.location._summary import at_least
+from lithoscope.schema import EVENTS, PICKS
 
 EXACT = LocationSettings(model_error_floor_s=0.0, model_error_fraction=0.0)
 
@@ -34,6 +37,14 @@ def data():
 def answer(data):
     assignments, picks, stations, _ = data
     return locate(assignments, picks, stations, LAYERS, EXACT, keep_samples=True)
+
+
+def picked(assignments, picks):
+    rows = assignments[["pick_id"]].merge(picks, on="pick_id")
+    text = (rows[name].to_numpy(object) for name in ("pick_id", "station", "phase"))
+    rows = PICKS.check(rows)
+    numbers = (rows[name].to_numpy(float) for name in ("time_sigma_s", "probability"))
+    return Picked(*text, rows["time"].to_numpy("datetime64[ns]"), *numbers)
 
 
 def test_one_table_serves_all_events_of_a_network(data, monkeypatch):
@@ -51,16 +62,37 @@ def test_one_table_serves_all_events_of_a_network(data, monkeypatch):
     few = first[first["pick_id"].isin(picks.sort_values("time")["pick_id"])].head(5)
     wide = stations.assign(longitude=12.0 + 40.0 * (stations["longitude"] - 12.0))
 
-    def reach(rows, sites, whole):
+    def alone(rows, sites):
         with pytest.raises(Asked) as asked:
-            _prepare.prepare(rows, picks, sites, LAYERS, EXACT, None, whole_network=whole)
+            locate(rows, picks, sites, LAYERS, EXACT)
         return asked.value.args[0]
 
-    assert reach(few, stations, False) < reach(first, stations, False)
-    everywhere = {reach(rows, stations, True) for rows in (few, first, assignments)}
+    def network(rows, sites):
+        with pytest.raises(Asked) as asked:
+            NetworkLocator(sites, LAYERS, EXACT).locate("e", picked(rows, picks))
+        return asked.value.args[0]
+
+    assert alone(few, stations) < alone(first, stations)
+    everywhere = {network(rows, stations) for rows in (few, first)}
     assert len(everywhere) == 1
-    assert reach(few, stations, False) < everywhere.pop() <= 800.0
-    assert reach(few, wide, True) <= max(800.0, reach(few, wide, False))
+    assert alone(few, stations) < everywhere.pop() <= 800.0
+    assert network(few, wide) <= max(800.0, alone(few, wide))
+
+
+def test_one_at_a_time_events_are_located_as_together(data, answer):
+    assignments, picks, stations, _ = data
+    locator = NetworkLocator(stations, LAYERS, EXACT)
+    for name, mine in assignments.groupby("event_id"):
+        found = locator.locate(name, picked(mine, picks))
+        event = answer.events[answer.events["event_id"] == name].reset_index(drop=True)
+        pd.testing.assert_frame_equal(EVENTS.table([found.row]), event)
+        arrivals = answer.arrivals[answer.arrivals["event_id"] == name]
+        np.testing.assert_array_equal(found.arrivals["pick_id"], arrivals["pick_id"])
+        np.testing.assert_array_equal(found.arrivals["residual_s"], arrivals["residual_s"])
+        np.testing.assert_array_equal(found.arrivals["weight"], arrivals["weight"])
+    too_few = locator.locate("e", picked(assignments.head(3), picks))
+    assert too_few.row is None
+    assert [p["problem"] for p in too_few.problems] == ["too few picks"]
 
 
 @settings(

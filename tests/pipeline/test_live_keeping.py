@@ -59,7 +59,7 @@ def test_no_event_waits_as_long_as_data_do(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(Desk, "publish", lambda self, event: published.append(event.event_id))
     for minute in range(60):
         some.clock_ns = START_NS + minute * MINUTE_NS
-        solution = Solution("s", some.clock_ns / NS_PER_S, (), frozenset())
+        solution = Solution("s", some.clock_ns / NS_PER_S, frozenset())
         event = LiveEvent(f"e{minute}", solution, PICKS.empty(), pd.DataFrame({"event_id": ["e"]}))
         event.published, event.quiet_until_ns = "before", sys.maxsize
         some.events.by_id[event.event_id] = some._todo[event.event_id] = event

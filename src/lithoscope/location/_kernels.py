@@ -332,6 +332,20 @@ def climb(
 
 
 @njit(cache=True)
+def climb_all(
+    tables: Any, obs: Any, errors: Any, starts: Array, box: Array, widen: Array, max_steps: int
+) -> tuple[Array, Array]:
+    """Do as `climb` from each of ``starts`` (n, 4); return maxima and precision matrices."""
+    points = np.empty((len(starts), 4))
+    precisions = np.empty((len(starts), 4, 4))
+    for k in range(len(starts)):
+        found = climb(tables, obs, errors, starts[k], box, widen, max_steps)
+        points[k] = found[0]
+        precisions[k] = found[1]
+    return points, precisions
+
+
+@njit(cache=True)
 def _bounded_step(matrix: Any, vector: Any, x: Array, box: Array, damping: float) -> Any:
     """Solve for the step; coordinates held at a bound that they push against stay there."""
     free = np.ones(4, dtype=np.bool_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,17 @@ class Observations:
             )
 
 
+class Picked(NamedTuple):
+    """Picks of events as columns; text as objects."""
+
+    ids: NDArray[np.object_]
+    station: NDArray[np.object_]
+    phase: NDArray[np.object_]
+    time: NDArray[np.datetime64]
+    sigma_s: Array
+    probability: Array
+
+
 def join(
     assignments: pd.DataFrame,
     picks: pd.DataFrame,
@@ -78,8 +90,6 @@ def join(
     settings: LocationSettings,
 ) -> Observations:
     """Join assignments, picks and stations.
-
-    In arrays: a watch locates one event at a time, and tables cost more than its few picks.
 
     Raises
     ------
@@ -91,7 +101,7 @@ def join(
     """
     assignments = schema.ASSIGNMENTS.check(assignments)
     picks = schema.PICKS.check(picks)
-    stations = schema.STATIONS.check(stations)
+    places = Places.of(schema.STATIONS.check(stations))
     ids = assignments["pick_id"].to_numpy(object)
     seen: set[str] = set()
     for name in ids:
@@ -108,25 +118,45 @@ def join(
             "give the picks that were associated"
         )
     rows = np.array([row_of[name] for name in ids], dtype=np.int64)
-    phase = picks["phase"].to_numpy(object)[rows]
-    time = picks["time"].to_numpy("datetime64[ns]")[rows]
-    sigma = picks["time_sigma_s"].to_numpy()[rows]
-    _check_picks(phase, time, sigma, ids)
+    picked = Picked(
+        ids,
+        picks["station"].to_numpy(object)[rows],
+        picks["phase"].to_numpy(object)[rows],
+        picks["time"].to_numpy("datetime64[ns]")[rows],
+        picks["time_sigma_s"].to_numpy()[rows],
+        picks["probability"].to_numpy()[rows],
+    )
+    return observe(assignments["event_id"].to_numpy(str), picked, places, settings)
+
+
+def observe(
+    event_ids: NDArray[np.str_],
+    picked: Picked,
+    places: Places,
+    settings: LocationSettings,
+    depths: Array | None = None,
+) -> Observations:
+    """Return picks of some events with the places of their stations.
+
+    ``depths`` are those of receivers to count with, beside the picks' own. Errors as of `join`.
+    """
+    _check_picks(picked.phase, picked.time, picked.sigma_s, picked.ids)
     columns = {
-        "event_id": assignments["event_id"].to_numpy(str),
-        "pick_id": ids,
-        "station": picks["station"].to_numpy(object)[rows].astype(str),
-        "time_ns": time.view(np.int64),
-        "sigma": np.maximum(sigma, settings.min_sigma_s),
-        "outlier": _outliers(picks["probability"].to_numpy()[rows], settings),
-        "phase_index": (phase == "S").astype(np.int64),
+        "event_id": event_ids,
+        "pick_id": picked.ids,
+        "station": picked.station.astype(str),
+        "time_ns": picked.time.view(np.int64),
+        "sigma": np.maximum(picked.sigma_s, settings.min_sigma_s),
+        "outlier": _outliers(picked.probability, settings),
+        "phase_index": (picked.phase == "S").astype(np.int64),
     }
-    places, problems = _positions(columns["station"], columns["time_ns"], stations)
-    columns |= places
-    depths, index = np.unique(-columns["elevation_m"] / 1000.0, return_inverse=True)
-    columns["receiver"] = index
+    found, problems = places.at(columns["station"], columns["time_ns"])
+    columns |= found
+    own = -columns["elevation_m"] / 1000.0
+    receivers = np.unique(own if depths is None else np.concatenate([own, depths]))
+    columns["receiver"] = np.searchsorted(receivers, own)
     order = np.lexsort([columns[n] for n in ("time_ns", "phase_index", "station", "event_id")])
-    return Observations({n: v[order] for n, v in columns.items()}, depths, problems)
+    return Observations({n: v[order] for n, v in columns.items()}, receivers, problems)
 
 
 def _outliers(probability: Array, settings: LocationSettings) -> Array:
@@ -154,47 +184,76 @@ def _check_picks(phase: NDArray, time: NDArray, sigma: Array, ids: NDArray) -> N
 _PLACE = ("longitude", "latitude", "elevation_m")
 
 
-def _positions(
-    names: NDArray, times_ns: NDArray[np.int64], stations: pd.DataFrame
-) -> tuple[dict[str, Array], list[dict[str, object]]]:
-    """Return the coordinates that the station of each pick had at that time, and problems."""
-    wanted, station_of = np.unique(names, return_inverse=True)
-    rows_of: dict[str, list[int]] = {name: [] for name in wanted}
-    place = stations[list(_PLACE)].to_numpy(float)
-    placed = ~np.isnan(place).any(axis=1)
-    start, always = _moments(stations["starttime"], pd.Timestamp.min.value)
-    end, still = _moments(stations["endtime"], pd.Timestamp.max.value)
-    epochs = np.column_stack([start, end])
-    for row, name in enumerate(stations["station"]):
-        if placed[row] and name in rows_of:
-            rows_of[name].append(row)
-    missing = [str(name) for name in wanted if not rows_of[name]]
-    if missing:
-        raise StationError(
-            f"no coordinates for picked station(s) {', '.join(missing[:10])}"
-            f"{' ...' if len(missing) > 10 else ''}; add them to the stations table"
-        )
-    _check_places(stations, place, sorted(row for rows in rows_of.values() for row in rows))
-    unbounded = always & still
-    rows = np.empty(len(names), np.int64)
-    problems: list[dict[str, object]] = []
-    for k, name in enumerate(wanted):
-        mine = np.flatnonzero(station_of == k)
-        some = np.array(sorted(rows_of[name], key=lambda row: epochs[row, 0]))
-        rows[mine] = some[0]
-        if len(some) == 1 and unbounded[some[0]]:
-            continue
-        outside = _epochs(some, epochs, times_ns, rows, mine)
-        if outside:
-            problems.append(
-                {
-                    "what": str(name),
-                    "problem": "coordinates outside their validity",
-                    "detail": f"{outside} pick(s) at times that no epoch covers",
-                    "action": "coordinates of the nearest epoch used",
-                }
+@dataclass(frozen=True)
+class Places:
+    """Where stations with coordinates are, and when: rows of a table of STATIONS."""
+
+    names: list[str]
+    place: Array  # (n, 3)
+    epochs: NDArray[np.int64]  # (n, 2) ns since 1970
+    unbounded: NDArray[np.bool_]
+    rows_of: dict[str, list[int]]
+
+    @classmethod
+    def of(cls, stations: pd.DataFrame) -> Places:
+        """Return those of a checked table."""
+        place = stations[list(_PLACE)].to_numpy(float)
+        start, always = _moments(stations["starttime"], pd.Timestamp.min.value)
+        end, still = _moments(stations["endtime"], pd.Timestamp.max.value)
+        names = stations["station"].tolist()
+        rows_of: dict[str, list[int]] = {}
+        for row in np.flatnonzero(~np.isnan(place).any(axis=1)):
+            rows_of.setdefault(names[row], []).append(int(row))
+        epochs = np.column_stack([start, end])
+        return cls(names, place, epochs, always & still, rows_of)
+
+    @property
+    def depths_km(self) -> Array:
+        """Depths of all stations with coordinates."""
+        rows = [row for rows in self.rows_of.values() for row in rows]
+        return np.asarray(-self.place[rows, 2] / 1000.0)
+
+    def at(
+        self, names: NDArray[np.str_], times_ns: NDArray[np.int64]
+    ) -> tuple[dict[str, Array], list[dict[str, object]]]:
+        """Return the coordinates that the station of each pick had at that time, and problems."""
+        wanted, station_of = np.unique(names, return_inverse=True)
+        missing = [str(name) for name in wanted if name not in self.rows_of]
+        if missing:
+            raise StationError(
+                f"no coordinates for picked station(s) {', '.join(missing[:10])}"
+                f"{' ...' if len(missing) > 10 else ''}; add them to the stations table"
             )
-    return dict(zip(_PLACE, place[rows].T, strict=True)), problems
+        self._check(sorted(row for name in wanted for row in self.rows_of[name]))
+        rows = np.empty(len(names), np.int64)
+        problems: list[dict[str, object]] = []
+        for k, name in enumerate(wanted):
+            mine = np.flatnonzero(station_of == k)
+            some = np.array(sorted(self.rows_of[name], key=lambda row: self.epochs[row, 0]))
+            rows[mine] = some[0]
+            if len(some) == 1 and self.unbounded[some[0]]:
+                continue
+            outside = _epochs(some, self.epochs, times_ns, rows, mine)
+            if outside:
+                problems.append(
+                    {
+                        "what": str(name),
+                        "problem": "coordinates outside their validity",
+                        "detail": f"{outside} pick(s) at times that no epoch covers",
+                        "action": "coordinates of the nearest epoch used",
+                    }
+                )
+        return dict(zip(_PLACE, self.place[rows].T, strict=True)), problems
+
+    def _check(self, rows: list[int]) -> None:
+        lon, lat, elevation = self.place[rows].T
+        bad = (np.abs(lat) > 90) | (np.abs(lon) > 360) | (elevation < -12000) | (elevation > 9000)
+        if bad.any():
+            k = int(np.argmax(bad))
+            raise StationError(
+                f"station {self.names[rows[k]]}: longitude {lon[k]}, latitude {lat[k]}, "
+                f"elevation {elevation[k]} m are out of range; are they swapped?"
+            )
 
 
 def _moments(times: pd.Series, missing_ns: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -202,17 +261,6 @@ def _moments(times: pd.Series, missing_ns: int) -> tuple[NDArray[np.int64], NDAr
     moments = times.to_numpy("datetime64[ns]")
     missing = np.isnat(moments)
     return np.where(missing, missing_ns, moments.view(np.int64)), missing
-
-
-def _check_places(stations: pd.DataFrame, place: Array, rows: list[int]) -> None:
-    lon, lat, elevation = place[rows].T
-    bad = (np.abs(lat) > 90) | (np.abs(lon) > 360) | (elevation < -12000) | (elevation > 9000)
-    if bad.any():
-        k = int(np.argmax(bad))
-        raise StationError(
-            f"station {stations['station'].iloc[rows[k]]}: longitude {lon[k]}, latitude {lat[k]}, "
-            f"elevation {elevation[k]} m are out of range; are they swapped?"
-        )
 
 
 def _epochs(

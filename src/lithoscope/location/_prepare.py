@@ -14,7 +14,7 @@ from lithoscope.errors import ModelError
 from lithoscope.geo import LocalProjection
 from lithoscope.location import _coupling, _search
 from lithoscope.location._kernels import CoarseTimes
-from lithoscope.location._observations import EventPicks, join
+from lithoscope.location._observations import EventPicks, Observations, Places, join
 from lithoscope.location._search import Problem, coarse_times
 from lithoscope.location.priors import Prior, bind
 from lithoscope.location.settings import LocationSettings
@@ -106,15 +106,19 @@ def prepare(
     model: VelocityModel,
     settings: LocationSettings,
     prior: Prior | None,
-    *,
-    whole_network: bool = False,
 ) -> Prepared:
-    """Join the tables and build the travel times that all events need.
+    """Join the tables and build the travel times that all events need."""
+    return prepared(join(assignments, picks, stations, settings), model, settings, prior)
 
-    With ``whole_network`` they reach as far as for an event that all stations picked, so that
-    events of few and of many stations need the same (to ``_SHARED_KM``: longer ones are costly).
-    """
-    observed = join(assignments, picks, stations, settings)
+
+def prepared(
+    observed: Observations,
+    model: VelocityModel,
+    settings: LocationSettings,
+    prior: Prior | None,
+    least_reach_km: float = 0.0,
+) -> Prepared:
+    """Build the travel times that all events need, to ``least_reach_km`` at least."""
     problems = list(observed.problems)
     enough = _MIN_PICKS if prior is None else _MIN_PICKS_WITH_PRIOR
     targets = []
@@ -129,10 +133,21 @@ def prepare(
     depths, band = _search.band_depths(observed.receiver_depths)
     receivers = np.concatenate([observed.receiver_depths, depths])
     reach_km = max(_diagonal_km(target.box[:, :2]) for target in targets)
-    if whole_network:
-        reach_km = max(reach_km, min(_diagonal_km(_around(stations, settings)), _SHARED_KM))
-    tables = _tables(model, receivers, reach_km, settings)
+    tables = _tables(model, receivers, max(reach_km, least_reach_km), settings)
     return Prepared(targets, tables, coarse_times(tables, band), settings, prior, problems)
+
+
+def network_reach_km(places: Places, settings: LocationSettings) -> float:
+    """Return how far travel times must reach for an event that all stations picked.
+
+    `_SHARED_KM` at most: longer tables are costly.
+    """
+    rows = [row for rows in places.rows_of.values() for row in rows]
+    if not rows:
+        return 0.0
+    lonlat = places.place[rows, 0], places.place[rows, 1]
+    plan = _plan(*LocalProjection.around(*lonlat).forward(*lonlat), settings)
+    return min(_diagonal_km(plan), _SHARED_KM)
 
 
 def problem_row(event_id: str, problem: str, detail: str, action: str = "not located") -> dict:
@@ -156,12 +171,6 @@ def _region(
             f"{settings.max_depth_km:g}; raise max_depth_km"
         )
     return projection, np.array([[*low, top], [*high, settings.max_depth_km]])
-
-
-def _around(stations: pd.DataFrame, settings: LocationSettings) -> Array:
-    """Return the plan (2, 2) of the region that would be searched had all stations a pick."""
-    places = stations["longitude"].to_numpy(float), stations["latitude"].to_numpy(float)
-    return _plan(*LocalProjection.around(*places).forward(*places), settings)
 
 
 def _diagonal_km(plan: Array) -> float:

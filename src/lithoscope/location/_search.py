@@ -102,13 +102,13 @@ def find_modes(problem: Problem) -> list[Mode]:
     centres, half, values = beam(problem)
     starts = _spread(centres, values[:, 0], half, problem.breadth(_STARTS))
     radius = float(np.linalg.norm(half))
-    found = [climb(problem, centres[k], values[k, 1], radius) for k in starts]
+    found = climb(problem, centres[starts], values[starts, 1], radius)
     best = max(found, key=lambda mode: mode.value)
     top, bottom = problem.box[:, 2]
     rungs = top + (bottom - top) * np.linspace(0.0, 1.0, problem.breadth(_RUNGS)) ** 2
     ladder = np.column_stack([np.tile(best.point[1:3], (len(rungs), 1)), rungs])
     origins = problem.profile(ladder, 0.0)[:, 1]
-    found += [climb(problem, ladder[k], origins[k], 0.0) for k in range(len(rungs))]
+    found += climb(problem, ladder, origins, 0.0)
     return distinct(found)
 
 
@@ -197,17 +197,15 @@ def _spread(centres: Array, values: Array, half: Array, n: int) -> list[int]:
     return chosen
 
 
-def climb(problem: Problem, place: Array, origin: float, radius_km: float) -> Mode:
-    """Climb from a place to the maximum of the likelihood it leads to."""
-    start = np.concatenate([[origin], place])
-    reach = radius_km * _SLOWNESS
-    widen = np.array([reach, 0.0])
-    return _climb(problem, start, widen)
+def climb(problem: Problem, places: Array, origins: Array, radius_km: float) -> list[Mode]:
+    """Climb from places (n, 3) to the maxima of the likelihood that they lead to."""
+    starts = np.column_stack([origins, places])
+    return _climb(problem, starts, np.array([radius_km * _SLOWNESS, 0.0]))
 
 
 def climb_from_sample(problem: Problem, point: Array) -> Mode:
     """Climb from a point that is already close."""
-    return _climb(problem, point, np.zeros(1))
+    return _climb(problem, point[None], np.zeros(1))[0]
 
 
 def climb_again(problem: Problem, modes: list[Mode]) -> list[Mode]:
@@ -215,22 +213,23 @@ def climb_again(problem: Problem, modes: list[Mode]) -> list[Mode]:
     return distinct([climb_from_sample(problem, mode.point) for mode in modes])
 
 
-def _climb(problem: Problem, start: Array, widen: Array) -> Mode:
+def _climb(problem: Problem, starts: Array, widen: Array) -> list[Mode]:
     box = np.empty((2, 4))
     box[:, 0] = (-1e9, 1e9)
     box[:, 1:] = problem.box
-    point, precision, _, _ = _kernels.climb(
-        problem.tables, problem.obs, problem.errors, start, box, widen, 25
+    points, precisions = _kernels.climb_all(
+        problem.tables, problem.obs, problem.errors, starts, box, widen, 25
     )
-    value = float(problem.log_posterior(point[None])[0])
+    values = problem.log_posterior(points)
     if problem.prior is not None:
-        here = float(problem.log_posterior(start[None])[0])
-        if here > value:
-            point, value = start, here
+        here = problem.log_posterior(starts)
+        better = here > values
+        points[better], values[better] = starts[better], here[better]
     # Nothing is known better than the region allows, nor worse: keeps the matrix invertible.
     spread = problem.box[1] - problem.box[0]
     loose = np.diag(np.concatenate([[1e-6], 12.0 / spread**2]))
-    return Mode(point, np.asarray(np.linalg.inv(precision + loose), float), value)
+    covariances = np.linalg.inv(precisions + loose)
+    return [Mode(*each) for each in zip(points, covariances, values.tolist(), strict=True)]
 
 
 def separate(problem: Problem, modes: list[Mode]) -> list[Mode]:

@@ -73,7 +73,6 @@ def locate(
     prior: Prior | None = None,
     keep_samples: bool = False,
     terms: StationTerms | None = None,
-    whole_network: bool = False,
 ) -> Located:
     """Compute the posterior of origin time and hypocentre of each event.
 
@@ -96,9 +95,6 @@ def locate(
         Knowledge beside the picks, see `lithoscope.location.priors`.
     keep_samples
         Whether to return posterior samples.
-    whole_network
-        Whether travel times are tabulated as far as for an event of all ``stations``, whatever the
-        events of this call (800 km at most): one table then serves all calls.
 
     Returns
     -------
@@ -119,9 +115,7 @@ def locate(
     settings = settings or LocationSettings()
     if terms is None:
         terms = station_terms(assignments, picks, stations, model, settings, prior=prior)
-    prepared = prepare(
-        assignments, picks, stations, model, settings, prior, whole_network=whole_network
-    )
+    prepared = prepare(assignments, picks, stations, model, settings, prior)
     anchors = anchors_by_event(terms)
     rows, parts = [], []
     samples: dict[str, Array] = {}
@@ -132,14 +126,14 @@ def locate(
     for target in prepared.targets:
         key = target.event.event_id
         problem, shared = for_event(prepared, target, terms, anchors.get(key))
-        row, columns, draws, found = _locate_one(prepared, target, problem, shared, keep_samples)
+        row, columns, draws, found = locate_one(prepared, target, problem, shared, keep_samples)
         rows.append(row)
         parts.append(columns)
         problems.extend(found)
         samples[key] = draws
     return Located(
         schema.EVENTS.table(rows),
-        _arrivals_table(parts),
+        arrivals_table(parts),
         samples if keep_samples else None,
         schema.PROBLEMS.table(problems),
         terms,
@@ -164,14 +158,14 @@ def station_terms(
     return read_station_terms(Path(settings.station_terms))
 
 
-def _locate_one(
+def locate_one(
     prepared: Prepared,
     target: Target,
     problem: Problem,
     shared: Array | None,
     keep_samples: bool,
 ) -> tuple[dict[str, Any], dict[str, Any], Array, list[dict]]:
-    """Return the event's row, arrival columns, samples and problems."""
+    """Return the event's row of EVENTS, arrival columns, samples and problems."""
     event, projection, settings = target.event, target.projection, prepared.settings
     seed = int.from_bytes(hashlib.sha256(event.event_id.encode()).digest()[:8], "big")
     rng = np.random.default_rng(seed)
@@ -265,7 +259,8 @@ def _contradiction(event: EventPicks, weights: Array) -> list[dict]:
     return [row]
 
 
-def _arrivals_table(parts: list[dict[str, Any]]) -> pd.DataFrame:
+def arrivals_table(parts: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return the arrival columns of some events as ARRIVALS."""
     if not parts:
         return schema.ARRIVALS.empty()
     joined: dict[str, Any] = {

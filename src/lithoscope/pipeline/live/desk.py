@@ -139,7 +139,7 @@ class Desk:
             quick = hurry and not event.published
             if needs_location(event):
                 with self.meter.time("locate"):
-                    found = locate_event(event, self.network.tools(), quick=quick)
+                    found = locate_event(event, self.network.locator, quick=quick)
                 self.problems.add(found, self.clock_ns)
             event.n_updates += 1
             event.quiet_until_ns = self.clock_ns + (NS_PER_S << min(event.n_updates + 2, 6))

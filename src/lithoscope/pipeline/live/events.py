@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from lithoscope.catalog import Catalog
-from lithoscope.classification import classify
+from lithoscope.classification import type_columns
 from lithoscope.constants import NS_PER_S
-from lithoscope.location import Prior, StationTerms, locate
+from lithoscope.location import NetworkLocator, Picked
 from lithoscope.magnitude import estimate_station_corrections
 from lithoscope.magnitude.network import network_columns
 from lithoscope.magnitude.settings import MagnitudeSettings
@@ -21,14 +21,11 @@ from lithoscope.pipeline.live.glimpse import Row, rows_of, same_row, table_of
 from lithoscope.pipeline.live.packing import Packed
 from lithoscope.pipeline.live.rolling import Solution
 from lithoscope.pipeline.live.tracker import arrivals_of, free_id, match
-from lithoscope.pipeline.settings import RunSettings
 from lithoscope.pipeline.tables import stack
-from lithoscope.schema import ARRIVALS, ASSIGNMENTS, EVENTS, PICKS, STATION_MAGNITUDES
-from lithoscope.traveltimes import VelocityModel
+from lithoscope.schema import ARRIVALS, EVENTS, PICKS, PROBLEMS, STATION_MAGNITUDES
 
 # An event that one association does not find is kept until the next one agrees.
 _MISSED = 2
-_COMPANION = "companion/"
 # Effective posterior samples of a quick location: regions good to 5 % or so.
 _QUICK_SAMPLES = 200
 _MAGNITUDE = [
@@ -110,18 +107,6 @@ class LiveEvent(Packed):
     @property
     def last_arrival_ns(self) -> int:
         return max((a[2] for a in arrivals_of(self.solution)), default=self.origin_ns)
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What location needs beside picks; ``others`` are those of `companions`."""
-
-    sites: pd.DataFrame
-    model: VelocityModel
-    settings: RunSettings
-    prior: Prior | None
-    terms: StationTerms | None
-    others: tuple[pd.DataFrame, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -257,7 +242,7 @@ class LiveEvents:
             columns = network_columns(_records(raw), settings)
             events = events.assign(**{k: [v] for k, v in columns.items()})
         return Catalog(
-            events=classify(events),
+            events=events.assign(**type_columns(events)),
             arrivals=event.arrivals,
             picks=event.picks,
             station_magnitudes=raw,
@@ -279,62 +264,42 @@ class LiveEvents:
         return raw.assign(magnitude=raw["magnitude"].to_numpy(float) + added)
 
 
-def locate_event(event: LiveEvent, tools: Tools, *, quick: bool = False) -> pd.DataFrame:
+def locate_event(event: LiveEvent, locator: NetworkLocator, *, quick: bool = False) -> pd.DataFrame:
     """Locate an event as a run would; return PROBLEMS.
 
     The id that the run would give it decides the random numbers; the event keeps its own. A quick
     location has fewer posterior samples, so rougher regions, and is to be made again.
     """
-    settings = tools.settings.location
-    if quick:
-        n_samples = min(settings.n_samples, _QUICK_SAMPLES)
-        settings = settings.model_copy(update={"n_samples": n_samples})
-    if tools.terms is None:
-        settings = settings.model_copy(update={"station_terms": "none"})
-    solution = event.solution
-    assignments, picks = tools.others
-    found = locate(
-        stack([solution.assignments, assignments], ASSIGNMENTS),
-        stack([event.picks, picks], PICKS),
-        tools.sites,
-        tools.model,
-        settings,
-        prior=tools.prior,
-        terms=tools.terms,
-        whole_network=True,
-    )
-    magnitude = event.events[_MAGNITUDE] if len(event.events) else None
-    events = found.events.assign(event_id=event.event_id)
-    if magnitude is not None and len(events):
-        events = events.assign(**{c: magnitude[c].to_numpy() for c in _MAGNITUDE})
-    arrivals = found.arrivals.assign(event_id=event.event_id)
-    order = np.lexsort([arrivals["station"].to_numpy(str), arrivals["time"].to_numpy("M8[ns]")])
-    event.put(EVENTS.check(events), arrivals.iloc[order].reset_index(drop=True))
+    n_samples = min(locator.settings.n_samples, _QUICK_SAMPLES) if quick else None
+    found = locator.locate(event.solution.name, _picked(event), n_samples=n_samples)
+    if found.row is None:
+        event.put(EVENTS.empty(), ARRIVALS.empty())
+    else:
+        row = found.row | {"event_id": event.event_id}
+        if len(event.events):
+            row |= {name: event.events[name].iloc[0] for name in _MAGNITUDE}
+        times, stations = found.arrivals["time_ns"], found.arrivals["station"]
+        order = np.lexsort([stations, times])
+        columns = {name: values[order] for name, values in found.arrivals.items()}
+        columns["event_id"] = np.full(len(order), event.event_id)
+        columns["time"] = pd.to_datetime(columns.pop("time_ns"), unit="ns", utc=True)
+        event.put(EVENTS.table([row]), ARRIVALS.table(columns))
     event.located = f"{_located_key(event)}{':quick' if quick else ''}"
-    named = found.problems["what"].str.startswith(_COMPANION)
-    return found.problems[~named].reset_index(drop=True)
+    return PROBLEMS.table(found.problems)
 
 
-def companions(sites: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return ASSIGNMENTS and PICKS that are too few to be located, one at each station.
-
-    With them every event is located with travel times to the same receivers, all stations, which
-    are tabulated once; a table of each set of stations would cost more than the location. They
-    change no answer (see `locate`).
-    """
-    rows = [
-        {
-            "event_id": f"{_COMPANION}{number // 2}",
-            "pick_id": f"{_COMPANION}{station}",
-            "station": station,
-            "phase": "P",
-            "time": pd.Timestamp(0, tz="UTC"),
-            "time_sigma_s": 1.0,
-            "residual_s": 0.0,
-        }
-        for number, station in enumerate(sites["station"])
-    ]
-    return ASSIGNMENTS.table(rows), PICKS.table(rows)
+def _picked(event: LiveEvent) -> Picked:
+    """Return the picks of an event as location takes them."""
+    rows = rows_of(event.picks) if event.rows is None else event.rows
+    columns = dict(zip(PICKS.names, zip(*rows, strict=True), strict=True))
+    return Picked(
+        np.array(columns["pick_id"], object),
+        np.array(columns["station"], object),
+        np.array(columns["phase"], object),
+        np.array(columns["time"], np.int64).view("datetime64[ns]"),
+        np.array(columns["time_sigma_s"], float),
+        np.array(columns["probability"], float),
+    )
 
 
 def needs_location(event: LiveEvent) -> bool:
@@ -355,11 +320,9 @@ def restored(catalog: Catalog) -> list[LiveEvent]:
     for row in catalog.events.itertuples():
         name = str(row.event_id)
         arrivals = catalog.arrivals[catalog.arrivals["event_id"] == name]
-        columns = arrivals["pick_id"].tolist(), arrivals["residual_s"].tolist()
-        ids = frozenset(columns[0])
+        ids = frozenset(arrivals["pick_id"])
         origin_s = row.time.value / NS_PER_S  # type: ignore[union-attr]
-        solution = Solution(name, origin_s, tuple(zip(*columns, strict=True)), ids)
-        event = LiveEvent(name, solution, picks.loc[sorted(ids)])
+        event = LiveEvent(name, Solution(name, origin_s, ids), picks.loc[sorted(ids)])
         mine = catalog.events[catalog.events["event_id"] == name]
         event.put(EVENTS.check(mine), ARRIVALS.check(arrivals))
         event.picks = event.picks.reset_index(drop=True)

@@ -10,8 +10,7 @@ import pandas as pd
 from lithoscope.association import SearchGround, search_ground
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import ConfigError
-from lithoscope.location import StationTerms, read_station_terms
-from lithoscope.pipeline.live.events import Tools, companions
+from lithoscope.location import NetworkLocator, StationTerms, read_station_terms
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.pipeline.prior import build_prior
 from lithoscope.pipeline.run import velocity_model
@@ -39,6 +38,8 @@ class Network:
 
     Attributes
     ----------
+    ground, locator
+        Where events are sought, and what locates them.
     picked
         Stations to pick on: those with coordinates.
     version
@@ -56,12 +57,9 @@ class Network:
         self.ground: SearchGround | None = None
         self.picked: list[str] = []
         self.version = 0
-        self._others = companions(self.sites)
+        self.locator = self._locator()
         self._known: list[str] = []
         self._channels: dict[str, pd.DataFrame] = {}
-
-    def tools(self) -> Tools:
-        return Tools(self.sites, self.model, self.settings, self.prior, self.terms, self._others)
 
     def update(self, spool: Spool) -> pd.DataFrame | None:
         """Take in new stations; return PROBLEMS, or None if there are none that are new."""
@@ -75,7 +73,7 @@ class Network:
         self.inventory = read_stations(self.paths, self.settings.stations, codes=codes)
         chosen, about = preferred_stations(archive)
         self.sites = site_positions(self.inventory, chosen, archive.span_ns()[0])
-        self._others = companions(self.sites)
+        self.locator = self._locator()
         self.picked = self.sites["station"].tolist()
         placed = set(self.picked)
         missing = [
@@ -100,7 +98,10 @@ class Network:
         """
         self._channels.clear()
         self.sites = self.sites.copy()
-        self._others = companions(self.sites)
+
+    def _locator(self) -> NetworkLocator:
+        how = self.settings.location
+        return NetworkLocator(self.sites, self.model, how, prior=self.prior, terms=self.terms)
 
     def channels(self, station: str) -> pd.DataFrame:
         if station not in self._channels:

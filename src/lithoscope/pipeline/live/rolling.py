@@ -25,7 +25,6 @@ from lithoscope.association import (
 )
 from lithoscope.constants import NS_PER_S
 from lithoscope.pipeline.live.view import View
-from lithoscope.schema import ASSIGNMENTS
 from lithoscope.traveltimes import VelocityModel
 
 # A quick look counts noise within this time of a pick (s).
@@ -36,38 +35,22 @@ _PAUSE_S = 5.0
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """One event as the association sees it.
-
-    ``found`` are its picks and residuals as they were found; ``pick_ids`` the ids that these picks
-    have now.
-    """
+    """One event as the association sees it; its picks by the ids that they have now."""
 
     name: str  # id by the rule of the schema, from its first pick
     origin_s: float
-    found: tuple[tuple[str, float], ...]
     pick_ids: frozenset[str]
 
     @classmethod
     def of(cls, event: FoundEvent) -> Solution:
         """Return an event of an association."""
-        found = tuple(zip(event.pick_ids, event.residuals_s, strict=True))
-        return cls(event.event_id, event.time_ns / NS_PER_S, found, frozenset(event.pick_ids))
+        return cls(event.event_id, event.time_ns / NS_PER_S, frozenset(event.pick_ids))
 
     def renamed(self, renamed: Mapping[str, str]) -> Solution:
         """Return the same with the ids that its picks have now."""
         if self.pick_ids.isdisjoint(renamed):
             return self
-        found = tuple((renamed.get(name, name), residual) for name, residual in self.found)
-        ids = frozenset(renamed.get(name, name) for name in self.pick_ids)
-        return replace(self, found=found, pick_ids=ids)
-
-    @property
-    def assignments(self) -> pd.DataFrame:
-        """The picks as ASSIGNMENTS."""
-        names, residuals = zip(*self.found, strict=True) if self.found else ((), ())
-        return ASSIGNMENTS.table(
-            {"event_id": [self.name] * len(names), "pick_id": names, "residual_s": residuals}
-        )
+        return replace(self, pick_ids=frozenset(renamed.get(name, name) for name in self.pick_ids))
 
 
 def cut(known: list[Solution], at_s: float, *, later: bool = False) -> float:
