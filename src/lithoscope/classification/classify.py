@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -58,8 +58,13 @@ def classify(events: pd.DataFrame, classifier: Classifier | None = None) -> pd.D
         If the classifier breaks its contract: another number of events, a probability outside
         0 to 1, or a type without a probability.
     """
-    classifier = classifier or Unclassified()
     events = EVENTS.check(events)
+    return EVENTS.check(events.assign(**type_columns(events, classifier)))
+
+
+def type_columns(events: pd.DataFrame, classifier: Classifier | None = None) -> dict[str, Any]:
+    """Return what `classify` puts into a checked table, by column."""
+    classifier = classifier or Unclassified()
     types = classifier.classify(events)
     if not types.index.equals(events.index) or set(TYPE_COLUMNS) - set(types.columns):
         raise DataError(
@@ -72,5 +77,4 @@ def classify(events: pd.DataFrame, classifier: Classifier | None = None) -> pd.D
         raise DataError(
             f"classifier '{classifier.name}': an event type came without a probability of 0 to 1"
         )
-    columns = {name: types[name] for name in TYPE_COLUMNS}
-    return EVENTS.check(events.assign(**columns | {"event_type_probability": probability}))
+    return {name: types[name] for name in TYPE_COLUMNS} | {"event_type_probability": probability}
