@@ -18,6 +18,7 @@ from lithoscope.pipeline.live import aside, desk, measure
 from lithoscope.pipeline.live.aside import Aside
 from lithoscope.pipeline.live.desk import Desk
 from lithoscope.pipeline.live.events import LiveEvent
+from lithoscope.pipeline.live.glimpse import rows_of
 from lithoscope.pipeline.live.measure import Bench
 from lithoscope.pipeline.live.picks import PickBoard, StationPicks
 from lithoscope.pipeline.live.rolling import Solution
@@ -83,6 +84,28 @@ def test_what_is_not_stored_yet_is_kept() -> None:
     assert [len(table) for table in board.newly_final()] == [2, 2]
     board.prune(START_NS + 3 * MINUTE_NS)
     assert list(mine.old["pick_id"]) == ["d"]
+
+
+def test_late_data_let_final_picks_change_again() -> None:
+    """Each pick is either final or not, whatever comes, and none is there twice."""
+    moments = [START_NS + k * MINUTE_NS for k in range(4)]
+    picks = PICKS.table({"pick_id": list("abcd"), "station": ["XX.A..HH"] * 4, "phase": ["P"] * 4,
+                         "time": pd.to_datetime(moments, utc=True),
+                         "time_sigma_s": [0.1] * 4})  # fmt: skip
+    mine = StationPicks(START_NS, stored_ns=START_NS)
+    board = board_of(mine)
+    mine.put(rows_of(picks))
+    mine.settle(moments[2])
+    assert list(mine.old["pick_id"]) == ["a", "b"]
+    assert [len(table) for table in board.newly_final()] == [2, 0]
+    mine.reopen(moments[1] - 1)
+    assert list(mine.old["pick_id"]) == ["a"]
+    assert [row[0] for row in mine.young] == ["b", "c", "d"]
+    assert [key[0] for key in mine.keys] == moments[1:]
+    mine.reopen(moments[3])  # no earlier: nothing changes
+    assert (mine.final_ns, mine.n_picks) == (moments[1] - 1, 4)
+    mine.settle(moments[3] + 1)
+    assert (list(mine.old["pick_id"]), mine.young, mine.keys) == (list("abcd"), [], [])
 
 
 def test_records_are_known_by_little_and_in_the_order_of_time() -> None:

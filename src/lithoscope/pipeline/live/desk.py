@@ -344,7 +344,7 @@ class Desk:
             if mine is None:
                 continue
             old = {p for p in written if int(p.rpartition("/")[2]) < mine.final_ns}
-            known = old & set(mine.picks["pick_id"])
+            known = old & set(mine.old["pick_id"])
             stale += sorted(old - known - shown)
             written -= known | (old - shown)
         if stale:
@@ -356,6 +356,6 @@ class Desk:
         """Return counts for people."""
         return {
             "n_stations": len(self.network.picked),
-            "n_picks": sum(len(s.picks) for s in self.board.stations.values()),
+            "n_picks": sum(s.n_picks for s in self.board.stations.values()),
             "n_events": len(self.events.all()),
         }

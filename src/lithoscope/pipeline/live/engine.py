@@ -291,7 +291,7 @@ class Watch:
         self._attempt("associate", partial(desk.associate, hurry=hurry))
         self._attempt("locate", partial(desk.locate, hurry=hurry))
         self._pick(others)
-        self._attempt("read", desk.picking.end_reading)
+        self._attempt("read", partial(desk.picking.end_reading, hurry=hurry))
         if unread := desk.picking.unread(idle=not items):
             self._attempt(f"pick {unread[0]}", partial(desk.picking.read, unread, hurry=hurry))
         self._attempt("magnitude", desk.end_measuring)
@@ -418,7 +418,7 @@ class Watch:
                 {e.event_id: e.measured for e in live if e.measured},
                 self.store.sequence(),
                 sorted(name for ids in desk.provisional.values() for name in ids),
-                desk.board.table(),
+                desk.board.final(),
                 stack((m.detections for m in boards.values()), DETECTIONS),
                 desk.events.magnitudes(),
             )

@@ -22,6 +22,8 @@ from lithoscope.pipeline.live.spool import Spool
 
 # A station is read as a run reads it after so much new data (s), sooner if there is time.
 _READ_S, _READ_IDLE_S = 240.0, 60.0
+# Stations whose reading beside is taken in in one turn while data wait.
+_READ_AT_ONCE = 2
 # A station without an onset is picked after so much new data (s) while no data wait.
 _CALM_S = 1.0
 
@@ -60,6 +62,7 @@ class Picking:
         self.live = live
         self._changed = changed
         self._reading: tuple[list[Reading], Future[list[Read]], float] | None = None
+        self._read: list[tuple[Reading, Read]] = []
 
     def edge_ns(self, station: str) -> int:
         """Return until when the components of a station have data; one that lags long is left."""
@@ -125,7 +128,7 @@ class Picking:
 
     def unread(self, *, idle: bool) -> list[str]:
         """Return the stations whose data are to be read as a run reads them, longest wait first."""
-        if self._reading is not None:
+        if self._reading is not None or self._read:
             return []
         least = _READ_IDLE_S if idle else _READ_S
         waiting = [
@@ -147,19 +150,21 @@ class Picking:
         settings = self.network.settings.picking
         self._reading = parts, self.aside.submit(read_elsewhere, settings, parts), time.monotonic()
 
-    def end_reading(self) -> None:
-        """Take in what has been read beside the picking."""
-        if self._reading is None or not self._reading[1].done():
-            return
-        (parts, answer, begun), self._reading = self._reading, None
-        read = self.aside.result(answer)
-        for part, found in zip(parts, read, strict=True):
+    def end_reading(self, *, hurry: bool) -> None:
+        """Take in what has been read beside the picking; of few stations at a time in a hurry."""
+        if self._reading is not None and self._reading[1].done():
+            (parts, answer, begun), self._reading = self._reading, None
+            read = self.aside.result(answer)
+            self._read = list(zip(parts, read, strict=True))
+            self.meter.add("read and pick beside", (time.monotonic() - begun) / len(parts))
+        n = _READ_AT_ONCE if hurry else len(self._read)
+        some, self._read = self._read[:n], self._read[n:]
+        for part, found in some:
             done = self.board.take(part, found)
             if done is None:  # it could be so each time, where a component lags
                 self.read_to(part.station, self.edge_ns(part.station))
             else:
                 self._changed(done)
-        self.meter.add("read and pick beside", (time.monotonic() - begun) / len(parts))
 
     def read_to(self, station: str, edge_ns: int) -> Repicked:
         """Pick what is not final of a station up to a time, as a run would."""
@@ -170,7 +175,7 @@ class Picking:
 
     def finish(self) -> None:
         """Read all that is there: no data follow."""
-        self._reading = None
+        self._reading, self._read = None, []
         for station in self.network.picked:
             while station in self.board.stations and self.board.unread_s(
                 station, last := max(c.end_ns for c in self.spool.of_station(station))

@@ -50,6 +50,7 @@ _GLANCE_NS = 120 * NS_PER_S
 _SAME_NS = NS_PER_S // 20
 _SAME_PROBABILITY = 0.1
 _NO_PROBLEMS = PROBLEMS.empty()
+_ID = PICKS.names.index("pick_id")
 
 
 @dataclass
@@ -58,7 +59,7 @@ class StationPicks:
 
     Before ``final_ns`` nothing changes unless data come late; ``read_ns`` is how far the spool has
     been read, ``seen_ns`` how far the data have been looked at in memory. ``old`` are the picks
-    before the last ``final_ns`` that was read to, ``young`` those after it.
+    before ``final_ns``, by time, ``young`` the others.
     """
 
     final_ns: int
@@ -74,13 +75,33 @@ class StationPicks:
     keys: list[Key] = field(default_factory=list)  # of the young ones, in their order
 
     @property
-    def picks(self) -> pd.DataFrame:
-        return stack([self.old, table_of(self.young)], PICKS)
+    def n_picks(self) -> int:
+        return len(self.old) + len(self.young)
 
     def put(self, young: Iterable[Row]) -> None:
         """Take other young picks."""
         self.young = sorted(young, key=key_of)
         self.keys = [key_of(row) for row in self.young]
+
+    def reopen(self, final_ns: int) -> None:
+        """Let picks change again from a time on."""
+        if final_ns >= self.final_ns:
+            return
+        self.final_ns = final_ns
+        again = rows_of(_from(self.old, "time", final_ns))
+        if again:
+            self.old = _before(self.old, "time", final_ns)
+            self.put([*again, *self.young])
+
+    def settle(self, final_ns: int) -> None:
+        """Let picks change no more before a time."""
+        if final_ns <= self.final_ns:
+            return
+        self.final_ns = final_ns
+        n = bisect_left(self.keys, (final_ns, "", 0.0))
+        if n:
+            self.old = _by_time(stack([self.old, table_of(self.young[:n])], PICKS))
+            self.young, self.keys = self.young[n:], self.keys[n:]
 
     def since(self, start_ns: int) -> list[Key]:
         """Return the keys of the young picks from a time on: the last ones."""
@@ -208,7 +229,7 @@ class PickBoard:
             self.stations[station] = StationPicks(start_ns - self.reach_ns)
             return
         found.late = found.late or start_ns < found.out_ns
-        found.final_ns = min(found.final_ns, start_ns - self.reach_ns)
+        found.reopen(start_ns - self.reach_ns)
         found.read_ns = min(found.read_ns, start_ns - 1)
         found.seen_ns = min(found.seen_ns, start_ns - 1)
         found.stored_ns = min(found.stored_ns, found.final_ns)
@@ -290,32 +311,26 @@ class PickBoard:
         if mine is None or mine.late or mine.final_ns != reading.start_ns:
             return None
         start, stop = reading.start_ns, reading.stop_ns
-        whole = mine.picks
-        picks = found.picks
+        rows = rows_of(found.picks)
         if mine.seen_ns > stop:
             since = _between([key[0] for key in mine.keys], stop - _ANEW_NS)
-            newest = [
-                row for row, key in zip(mine.young, mine.keys, strict=True) if key[0] >= since
-            ]
-            picks = stack([_before(picks, "time", since), table_of(newest)], PICKS)
-        before = _from(whole, "time", start)
-        changes = _compared(*([key_of(row) for row in rows_of(t)] for t in (before, picks)))
-        ids = before["pick_id"].to_numpy(), picks["pick_id"].to_numpy()
+            rows = [row for row in rows if key_of(row)[0] < since]
+            rows += mine.young[len(mine.keys) - len(mine.since(since)) :]
+        changes = _compared(mine.keys, [key_of(row) for row in rows])
+        ids = [row[_ID] for row in mine.young], [row[_ID] for row in rows]
         renamed = {ids[0][j]: ids[1][i] for i, j in changes.same.items() if ids[0][j] != ids[1][i]}
-        mine.detections = stack(
-            [_before(mine.detections, "starttime", start), found.detections], DETECTIONS
-        )
+        if len(mine.detections) or len(found.detections):
+            kept = _before(mine.detections, "starttime", start)
+            mine.detections = stack([kept, found.detections], DETECTIONS)
         mine.read_ns = max(mine.read_ns, stop)
         mine.seen_ns = max(mine.seen_ns, stop)
-        mine.final_ns = max(mine.final_ns, stop - self.reach_ns)
-        whole = stack([_before(whole, "time", start), picks], PICKS)
-        mine.old = _by_time(_before(whole, "time", mine.final_ns))
-        mine.put(rows_of(_from(whole, "time", mine.final_ns)))
+        mine.put(rows)
+        mine.settle(stop - self.reach_ns)
         return Repicked(changes.changed_ns, renamed, found.problems)
 
-    def table(self) -> pd.DataFrame:
-        """Return all picks."""
-        return stack((mine.picks for mine in self.stations.values()), PICKS)
+    def final(self) -> pd.DataFrame:
+        """Return the picks that are final."""
+        return stack((mine.old for mine in self.stations.values()), PICKS)
 
     def view(self, stations: Sequence[str]) -> View:
         """Return the picks of some stations as they are now."""
@@ -339,7 +354,7 @@ class PickBoard:
         for mine in self.stations.values():
             if mine.final_ns > mine.stored_ns:
                 for table, column, out in (
-                    (mine.picks, "time", picks),
+                    (mine.old, "time", picks),
                     (mine.detections, "starttime", detections),
                 ):
                     out.append(_before(_from(table, column, mine.stored_ns), column, mine.final_ns))
@@ -349,7 +364,7 @@ class PickBoard:
     def settle(self) -> None:
         """Take all picks as final: no data follow."""
         for mine in self.stations.values():
-            mine.final_ns = max(mine.final_ns, mine.read_ns + 1)
+            mine.settle(mine.read_ns + 1)
 
     def prune(self, before_ns: int) -> None:
         """Forget what lies before a time and has been given out as final."""
