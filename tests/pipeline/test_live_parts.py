@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
+import os
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -152,17 +152,14 @@ def test_data_that_come_late_belong_to_old_files_too(tmp_path: Path) -> None:
 def test_a_write_that_a_full_disk_cuts_short_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full(io.FileIO):
-        def write(self, content: Any) -> int:
-            return super().write(content[:100])
-
+    write = os.write
     stream = packets(40)
     spool = Spool(tmp_path / "spool", 600.0)
     list(spool.append(stream[:10]))
     (path,) = (tmp_path / "spool").rglob("*.mseed")
     whole = path.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(segments, "open", lambda file, *_, **__: Full(file, "a"), raising=False)
+        patch.setattr(segments.os, "write", lambda file, content: write(file, content[:100]))
         with pytest.raises(StorageError, match="the disk is full"):
             list(spool.append(stream[10:12]))
     assert path.read_bytes() == whole

@@ -21,6 +21,8 @@ Restrictions, Wiley; Zadrozny & Elkan (2002), KDD, 694-699 (isotonic calibration
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
@@ -115,11 +117,18 @@ def calibrated(curve: Curve, log_odds: ArrayLike) -> NDArray[np.float64]:
     x = np.clip(np.asarray(log_odds, np.float64), -LIMIT, LIMIT)
     if not curve.x:
         return expit(x)
-    knots, values = logit(curve.x), logit(curve.y)
+    knots, values = _knots(tuple(curve.x), tuple(curve.y))
     inside = np.interp(x, knots, values)
     below = np.minimum(x - knots[0], 0.0)
     above = np.maximum(x - knots[-1], 0.0)
     return expit(inside + below + END_SLOPE * above)
+
+
+@lru_cache(maxsize=64)
+def _knots(
+    x: tuple[float, ...], y: tuple[float, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return logit(x), logit(y)
 
 
 def evidence(log_odds: ArrayLike, event: ArrayLike, weight: float) -> NDArray[np.float64]:

@@ -146,6 +146,8 @@ def compete(p: Onsets, s: Onsets) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]
     Of a P and an S within `RIVAL_S`, both over their thresholds, the less probable one goes
     (of equals the S), unless its own probability is `CERTAIN` or more.
     """
+    if not (p.time_s.size and s.time_s.size):
+        return np.ones(p.time_s.size, np.bool_), np.ones(s.time_s.size, np.bool_)
     return _stays(p, s, wins_ties=True), _stays(s, p, wins_ties=False)
 
 

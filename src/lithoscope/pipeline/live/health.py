@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow
+from numba import njit
 from numpy.typing import NDArray
 
 from lithoscope.constants import NS_PER_S
@@ -70,6 +71,28 @@ class Meter:
         return out
 
 
+@njit(cache=True, nogil=True)
+def _levels(samples: NDArray[np.float64], block: int) -> tuple[float, float, float]:
+    """Return largest and mean of the mean steps of blocks, and the deviation of the samples."""
+    n = samples.size
+    largest = total = 0.0
+    blocks = 0
+    for start in range(0, n - 1, block):
+        stop = min(start + block, n - 1)
+        steps = 0.0
+        for i in range(start, stop):
+            steps += abs(samples[i + 1] - samples[i])
+        steps /= stop - start
+        largest = max(largest, steps)
+        total += steps
+        blocks += 1
+    middle = samples.sum() / n
+    square = 0.0
+    for value in samples:
+        square += (value - middle) ** 2
+    return largest, total / blocks, math.sqrt(square / n)
+
+
 @dataclass
 class ChannelSignal:
     """Running level of a channel, to see noise and onsets cheaply."""
@@ -82,25 +105,18 @@ class ChannelSignal:
         """Take packets in that follow each other; return whether an onset may be in them."""
         samples = np.concatenate([p.samples for p in packets], dtype=np.float64)
         rate_hz = packets[-1].sampling_rate_hz
-        n = samples.size
-        steps = np.abs(samples[1:] - samples[:-1])
-        if not steps.size:
+        if samples.size < 2:
             return False
-        duration = n / rate_hz
-        block = max(int(_BLOCK_S * rate_hz), 1)
-        starts = np.arange(0, steps.size, block)
-        means = np.add.reduceat(steps, starts)
-        means[:-1] /= block
-        means[-1] /= steps.size - starts[-1]
-        onset = self.seen_s > 5.0 and float(means.max()) > _ONSET * self.step
-        samples -= samples.sum() / n
+        duration = samples.size / rate_hz
+        largest, mean, rms = _levels(samples, max(int(_BLOCK_S * rate_hz), 1))
+        onset = self.seen_s > 5.0 and largest > _ONSET * self.step
         for name, memory_s, value in (
-            ("step", _STEP_MEMORY_S, means.sum() / means.size),
-            ("rms", _MEMORY_S, math.sqrt(samples.dot(samples) / n)),
+            ("step", _STEP_MEMORY_S, mean),
+            ("rms", _MEMORY_S, rms),
         ):
             before = getattr(self, name)
             weight = duration / (min(self.seen_s, memory_s) + duration)
-            setattr(self, name, before + weight * (float(value) - before))
+            setattr(self, name, before + weight * (value - before))
         self.seen_s += duration
         return onset
 

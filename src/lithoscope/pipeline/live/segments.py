@@ -6,7 +6,6 @@ import errno
 import os
 import struct
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,15 +103,15 @@ class Segment:
         OSError
             If the disk refuses.
         """
-        with open(self.file, "ab", buffering=0) as file:
-            before = file.tell()
-            try:
-                if file.write(content) < len(content):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError:
-                with suppress(OSError):
-                    file.truncate(before)
-                raise
+        # Some thousand times a second in a replay: a file object would take twice the time.
+        file = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            written = os.write(file, content)
+            if written < len(content):
+                os.ftruncate(file, os.fstat(file).st_size - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(file)
 
     def extend(self, packet: Packet) -> bool:
         """Make the last piece longer, or begin one; return False if only a reader can tell."""
