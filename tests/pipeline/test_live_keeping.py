@@ -17,7 +17,7 @@ from lithoscope.picking import LearnedPicker
 from lithoscope.pipeline.live import aside, desk, measure
 from lithoscope.pipeline.live.aside import Aside
 from lithoscope.pipeline.live.desk import Desk
-from lithoscope.pipeline.live.events import LiveEvent
+from lithoscope.pipeline.live.events import LiveEvent, LiveEvents
 from lithoscope.pipeline.live.glimpse import rows_of
 from lithoscope.pipeline.live.measure import Bench
 from lithoscope.pipeline.live.picks import PickBoard, StationPicks
@@ -27,7 +27,7 @@ from lithoscope.pipeline.live.settings import LiveSettings
 from lithoscope.pipeline.live.warming import warmed
 from lithoscope.pipeline.pickers import PickingSettings
 from lithoscope.pipeline.settings import RunSettings
-from lithoscope.schema import DETECTIONS, PICKS
+from lithoscope.schema import DETECTIONS, PICKS, pick_id
 from lithoscope.waveforms import Record
 from lithoscope.waveforms.seedlink import decode, encode_records
 
@@ -161,3 +161,28 @@ def test_a_network_has_worked_on_its_longest_piece_before_the_first_data(
     ran.clear()
     picker.pick(record)
     assert max(shape[-1] for shape in ran) == longest
+
+
+def test_an_event_that_a_quick_look_misses_stays() -> None:
+    """Unless another one has its picks: only a thorough look knows that it is none."""
+    names = [pick_id("XX.A..HH", "P", START_NS + k * NS_PER_S) for k in range(8)]
+    rows = {name: (name, "XX.A..HH", "P", START_NS + k * NS_PER_S, *[0.1] * 4, 0, "m") for k, name in
+            enumerate(names)}  # fmt: skip
+    start_s = START_NS / NS_PER_S
+    span_s = start_s - 10.0, start_s + 10.0
+    first = Solution("first", start_s, frozenset(names[:4]))
+    other = Solution("other", start_s, frozenset(names[3:]))
+
+    def known() -> LiveEvents:
+        events = LiveEvents()
+        events.take(span_s, [first], rows)
+        return events
+
+    events = known()
+    for _ in range(3):
+        assert not events.take(span_s, [], rows, quick=True).gone
+    assert len(events.solutions()) == 1
+    assert [len(events.take(span_s, [], rows).gone) for _ in range(2)] == [0, 1]
+    events = known()
+    gone = [len(events.take(span_s, [other], rows, quick=True).gone) for _ in range(2)]
+    assert gone == [0, 1]

@@ -107,7 +107,7 @@ class Desk:
             self._take(seen)
 
     def _take(self, seen: Seen, *, sure: bool = False) -> None:
-        taken = self.events.take(seen.span_s, seen.found, seen.picks, sure=sure)
+        taken = self.events.take(seen.span_s, seen.found, seen.picks, sure=sure, quick=seen.quick)
         for event in taken.changed:
             self._todo[event.event_id] = event
         for event, into in taken.merged:

@@ -152,6 +152,7 @@ class LiveEvents:
         picks: Mapping[str, Row],
         *,
         sure: bool = False,
+        quick: bool = False,
     ) -> Taken:
         """Put the events of an association in the place of those known in its span.
 
@@ -165,6 +166,8 @@ class LiveEvents:
             All picks that these are made of, by id.
         sure
             Whether an event that is not found is gone for good at once.
+        quick
+            Whether one that is not found stays as long as no other has a pick of it.
         """
         known = [e for e in self.all() if span_s[0] <= e.solution.origin_s < span_s[1]]
         # One outside the span that was missed before may be one of these.
@@ -188,8 +191,11 @@ class LiveEvents:
             changed.append(event)
         merged = [(known[n], by_solution[o]) for n, o in result.merged]
         gone = []
+        taken = frozenset().union(*(s.pick_ids for s in found))
         for number in result.gone:
             event = known[number]
+            if quick and event.solution.pick_ids.isdisjoint(taken):
+                continue
             event.missed += 1
             if sure or event.missed >= _MISSED:
                 gone.append(event)

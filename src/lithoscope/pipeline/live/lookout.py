@@ -35,11 +35,15 @@ _QUICK_S = 15.0
 
 @dataclass(frozen=True)
 class Seen:
-    """Events with an origin in a span, and the picks that they are made of, by id."""
+    """Events with an origin in a span, and the picks that they are made of, by id.
+
+    A quick look may miss some.
+    """
 
     span_s: tuple[float, float]
     found: list[Solution]
     picks: dict[str, Row]
+    quick: bool = False
 
 
 @dataclass
@@ -131,7 +135,7 @@ class Lookout:
             return Seen(span_s, [], {})
         picks, look = self._look_at(span_s, quick=quick)
         found = associate_span(look, self.network.ground)
-        return Seen(span_s, found, picks.rows(_ids(found)))
+        return Seen(span_s, found, picks.rows(_ids(found)), quick)
 
     def _look_at(self, span_s: tuple[float, float], *, quick: bool = False) -> tuple[View, Look]:
         picks = self.board.view(self.network.picked)

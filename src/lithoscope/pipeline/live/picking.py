@@ -22,6 +22,8 @@ from lithoscope.pipeline.live.spool import Spool
 
 # A station is read as a run reads it after so much new data (s), sooner if there is time.
 _READ_S, _READ_IDLE_S = 240.0, 60.0
+# A component whose data end so much earlier than the others' (s) is not waited for.
+_LAG_S = 8.0
 # Stations whose reading beside is taken in in one turn while data wait.
 _READ_AT_ONCE = 2
 # A station without an onset is picked after so much new data (s) while no data wait.
@@ -68,7 +70,7 @@ class Picking:
         """Return until when the components of a station have data; one that lags long is left."""
         ends = [c.end_ns for c in self.spool.of_station(station)]
         newest = max(ends)
-        return min(e for e in ends if newest - e <= self.live.lazy_s * NS_PER_S)
+        return min(e for e in ends if newest - e <= _LAG_S * NS_PER_S)
 
     def due(self, onsets: set[str], *, idle: bool, hurry: bool) -> list[str]:
         """Return the stations to pick now: those with an onset first, then the longest waiting.

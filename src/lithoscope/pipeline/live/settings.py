@@ -52,7 +52,7 @@ class LiveSettings(Settings):
         0.25, ge=0.01, le=60, description="Longest wait for data before the next turn of work."
     )
     lazy_s: float = Field(
-        8.0,
+        3.0,
         ge=0,
         le=600,
         description="While data wait, a station that shows no onset is picked once this much of "
