@@ -165,9 +165,12 @@ def test_a_network_has_worked_on_its_longest_piece_before_the_first_data(
 
 def test_an_event_that_a_quick_look_misses_stays() -> None:
     """Unless another one has its picks: only a thorough look knows that it is none."""
-    names = [pick_id("XX.A..HH", "P", START_NS + k * NS_PER_S) for k in range(8)]
-    rows = {name: (name, "XX.A..HH", "P", START_NS + k * NS_PER_S, *[0.1] * 4, 0, "m") for k, name in
-            enumerate(names)}  # fmt: skip
+    times = [START_NS + k * NS_PER_S for k in range(8)]
+    names = [pick_id("XX.A..HH", "P", t) for t in times]
+    rows = {
+        name: (name, "XX.A..HH", "P", t, *[0.1] * 4, 0, "m")
+        for name, t in zip(names, times, strict=True)
+    }
     start_s = START_NS / NS_PER_S
     span_s = start_s - 10.0, start_s + 10.0
     first = Solution("first", start_s, frozenset(names[:4]))
