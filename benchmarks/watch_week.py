@@ -310,7 +310,7 @@ def report(notes: Notes, stream: Elsewhere, found: pd.DataFrame) -> None:
 
 
 def configuration(options: argparse.Namespace) -> RunSettings:
-    live = {"status_s": 0.5, "keep_hours": options.keep_hours, "queue_packets": 5_000}
+    live = {"status_s": 0.5, "keep_hours": options.keep_hours, "queue_packets": 2_000}
     values: dict[str, Any] = {
         "output": {"report": False, "exports": []},
         "model": {"name": "southern_california"},

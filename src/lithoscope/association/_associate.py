@@ -78,6 +78,11 @@ class SearchGround:
         """Longest travel time from the region to a station, s."""
         return float(self.net.longest_s)
 
+    def reserve(self) -> None:
+        """Take the memory of all cells at once: a process that lives for months must not grow."""
+        for times in (self.grid.time_low, self.grid.time_high, self.grid.nearest):
+            times[~self.grid.known] = 0
+
 
 def search_ground(
     stations: pd.DataFrame, model: VelocityModel, settings: AssociationSettings | None = None

@@ -88,6 +88,7 @@ class Network:
         ]
         if len(self.sites):
             self.ground = search_ground(self.sites, self.model, self.settings.association)
+            self.ground.reserve()
         return stack_problems([self.inventory.problems, about, PROBLEMS.table(missing)])
 
     def renew(self) -> None:
