@@ -108,6 +108,46 @@ def test_picks_that_nothing_names_can_be_forgotten(store):
     assert store.event(IDS[0]).picks.equals(one(CATALOG, 0).picks)
 
 
+def test_picks_of_cancelled_events_can_be_forgotten_and_come_back(store):
+    for number in range(2):
+        store.put_event(one(CATALOG, number))
+    picks = one(CATALOG, 0).picks
+    store.cancel_event(IDS[0], "no longer supported")
+    everything = [*picks["pick_id"], *one(CATALOG, 1).picks["pick_id"]]
+    assert store.forget_picks(everything) == len(picks) > 0
+    assert store.read().picks.equals(one(CATALOG, 1).picks)
+    # Whoever looks at the cancelled event still sees them ...
+    assert store.event(IDS[0]).picks.equals(picks)
+    assert {p.pick_id for p in store.solutions([IDS[0]])[IDS[0]].picks} == set(picks["pick_id"])
+    assert set(store.catalog(IDS[:2]).picks["pick_id"]) == set(everything)
+    # ... and an operator who accepts it has them in the catalogue again.
+    accepted = Judged("manual", "confirmed", author="ana")
+    store.put_review(IDS[0], accepted, action="accept", before={}, after={})
+    assert set(store.read().picks["pick_id"]) == set(everything)
+    assert store.event(IDS[0], 1).picks.equals(picks)
+    assert store.event(IDS[0]).picks.equals(picks)
+
+
+def test_detections_can_be_forgotten(store):
+    store.add("detections", CATALOG.detections)
+    one_station = CATALOG.detections["station"].iloc[0]
+    starts = CATALOG.detections["starttime"].astype("int64")
+    mine = CATALOG.detections["station"] == one_station
+    assert store.forget_detections(one_station, [int(starts[mine].iloc[0]), 5]) == 1
+    assert len(store.table("detections")) == len(CATALOG.detections) - 1
+    assert store.forget_detections("XX.NO..HH", starts.tolist()) == 0
+
+
+def test_picks_of_an_event_found_again_come_back(store):
+    picks = one(CATALOG, 0).picks
+    store.put_event(one(CATALOG, 0))
+    store.cancel_event(IDS[0], "no longer supported")
+    assert store.forget_picks(picks["pick_id"]) == len(picks)
+    store.put_event(one(CATALOG, 0))
+    assert store.read().picks.equals(picks)
+    assert store.event(IDS[0], 2).picks.equals(picks)
+
+
 def test_wrong_solutions_are_refused(store):
     good = one(CATALOG, 0)
     with pytest.raises(DataError, match="exactly one event"):

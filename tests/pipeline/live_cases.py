@@ -89,6 +89,10 @@ def assert_same_catalogue(live: Catalog, batch: Catalog) -> None:
     np.testing.assert_allclose(mine["magnitude"], theirs["magnitude"], atol=0.01)
     arrivals = [sorted(c.arrivals["pick_id"]) for c in (live, batch)]
     assert arrivals[0] == arrivals[1]
+    assert sorted(live.picks["pick_id"]) == sorted(batch.picks["pick_id"])
+    spans = [c.detections[["station", "starttime", "endtime"]] for c in (live, batch)]
+    spans = [s.sort_values(["station", "starttime"], ignore_index=True) for s in spans]
+    pd.testing.assert_frame_equal(*spans)
 
 
 def command(case: SyntheticArchive, source: str, output: Path, *more: str) -> list[str]:

@@ -100,12 +100,29 @@ def test_late_data_let_final_picks_change_again() -> None:
     assert [len(table) for table in board.newly_final()] == [2, 0]
     mine.reopen(moments[1] - 1)
     assert list(mine.old["pick_id"]) == ["a"]
+    assert mine.given == {"b"}  # was given out, and may change now
     assert [row[0] for row in mine.young] == ["b", "c", "d"]
     assert [key[0] for key in mine.keys] == moments[1:]
     mine.reopen(moments[3])  # no earlier: nothing changes
     assert (mine.final_ns, mine.n_picks) == (moments[1] - 1, 4)
     mine.settle(moments[3] + 1)
     assert (list(mine.old["pick_id"]), mine.young, mine.keys) == (list("abcd"), [], [])
+
+
+def test_detections_that_late_data_change_are_taken_back_once() -> None:
+    times = pd.to_datetime([START_NS + k * MINUTE_NS for k in range(4)], utc=True)
+    spans = DETECTIONS.table({"station": "XX.A..HH", "starttime": times, "endtime": times,
+                              "probability": 0.9})  # fmt: skip
+    final_ns = START_NS + 3 * MINUTE_NS
+    mine = StationPicks(final_ns, detections=spans, stored_ns=final_ns)
+    board = board_of(mine)
+    mine.reopen(START_NS + MINUTE_NS)
+    assert board.withdrawn() == {}
+    mine.detections = spans.iloc[[0, 2]]
+    mine.settle(START_NS + MINUTE_NS + 1)
+    assert board.withdrawn() == {"XX.A..HH": [START_NS + MINUTE_NS]}
+    mine.settle(final_ns)
+    assert board.withdrawn() == {}
 
 
 def test_records_are_known_by_little_and_in_the_order_of_time() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from lithoscope.catalog.store_add import add_columns, add_rows, forget_picks
+from lithoscope.catalog.store_add import add_columns, add_rows, forget_detections, forget_picks
 from lithoscope.catalog.store_database import Database
 from lithoscope.catalog.store_plain import PlainReader
 from lithoscope.catalog.store_replace import replace
@@ -120,12 +120,17 @@ class Store(PlainReader):
             add_rows(self._versions(connection), name, frame)
 
     def forget_picks(self, pick_ids: Sequence[str]) -> int:
-        """Delete picks that no solution shown names, durable on return; return how many.
+        """Delete picks that no event names, durable on return; return how many.
 
-        Versions that are no longer shown hold their picks themselves.
+        Versions that are no longer shown and cancelled events hold their picks themselves.
         """
         with self.database.writing() as connection:
             return forget_picks(self._versions(connection), pick_ids)
+
+    def forget_detections(self, station: str, starttimes_ns: Sequence[int]) -> int:
+        """Delete detections of a station by their starts, durable on return; return how many."""
+        with self.database.writing() as connection:
+            return forget_detections(self._versions(connection), station, starttimes_ns)
 
     def put_event(self, solution: Catalog, *, replaces: Sequence[str] = ()) -> Change | None:
         """Give an event its latest automatic solution, durable on return.
@@ -243,6 +248,8 @@ class Store(PlainReader):
                 )
             change = versions.record(event_id, "review", judged, self._clock())
             if solution is None:
+                # The picks of an event that was cancelled may be in its log only.
+                add_rows(versions, "picks", versions.shown([event_id])["picks"])
                 versions.judge(event_id, change, judged)
             else:
                 parts = plain(dict(solution.tables()))

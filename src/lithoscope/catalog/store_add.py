@@ -63,13 +63,29 @@ def add_columns(versions: Versions, name: str, columns: Columns) -> None:
 
 
 def forget_picks(versions: Versions, pick_ids: Iterable[str]) -> int:
-    """Delete picks that no shown solution uses; return how many."""
+    """Delete picks that no event but cancelled ones uses; return how many."""
     picks, arrivals = versions.layout.catalog["picks"], versions.layout.catalog["arrivals"]
+    events = versions.layout.events
+    cancelled = sa.select(events.c.event_id).where(
+        events.c.evaluation_mode == "automatic", events.c.evaluation_status == "rejected"
+    )
     n = 0
     for some in chunks(pick_ids):
-        used = sa.select(arrivals.c.pick_id).where(arrivals.c.pick_id.in_(some))
+        used = sa.select(arrivals.c.pick_id).where(
+            arrivals.c.pick_id.in_(some), arrivals.c.event_id.not_in(cancelled)
+        )
         unused = picks.c.pick_id.in_(some) & picks.c.pick_id.not_in(used)
         n += versions.connection.execute(sa.delete(picks).where(unused)).rowcount
+    return n
+
+
+def forget_detections(versions: Versions, station: str, starttimes_ns: Iterable[int]) -> int:
+    """Delete detections of a station; return how many."""
+    table = versions.layout.catalog["detections"]
+    n = 0
+    for some in chunks(starttimes_ns):
+        which = (table.c.station == station) & table.c.starttime_ns.in_(some)
+        n += versions.connection.execute(sa.delete(table).where(which)).rowcount
     return n
 
 

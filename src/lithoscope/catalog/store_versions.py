@@ -129,8 +129,8 @@ class Versions:
         for name in OF_EVENT:
             found[name] = self._where(name, "event_id", event_ids)
         ids = found["arrivals"]["pick_id"].unique()
-        found["picks"] = self._where("picks", "pick_id", ids).drop_duplicates("pick_id")
-        found["picks"] = found["picks"].reset_index(drop=True)
+        picks = from_columns(self._picks(ids, event_ids), SCHEMAS["picks"])
+        found["picks"] = picks.drop_duplicates("pick_id").reset_index(drop=True)
         return found
 
     def shown_document(self, event_id: str, row: sa.RowMapping | None = None) -> str:
@@ -140,19 +140,37 @@ class Versions:
         """
         parts: dict[str, dict[str, list[Any]]] = {}
         for name in SOLUTION:
-            key, values = "event_id", [event_id]
-            if name == "picks":
-                key, values = "pick_id", list(dict.fromkeys(parts["arrivals"]["pick_id"]))
             columns: Columns
-            if name == "events" and row is not None:
+            if name == "picks":
+                columns = self._picks(dict.fromkeys(parts["arrivals"]["pick_id"]), [event_id])
+            elif name == "events" and row is not None:
                 columns = {column: [value] for column, value in row.items()}
             else:
-                columns = self._columns_where(name, key, values)
+                columns = self._columns_where(name, "event_id", [event_id])
             parts[name] = plain_columns(columns, SCHEMAS[name])
         ids = parts["picks"]["pick_id"]
         first = [k for k, name in enumerate(ids) if name not in ids[:k]]
         parts["picks"] = {n: [v[k] for k in first] for n, v in parts["picks"].items()}
         return to_document(parts)
+
+    def _picks(self, pick_ids: Iterable[str], event_ids: Iterable[str]) -> Columns:
+        """Return the stored columns of picks; the log has those that only cancelled events name."""
+        wanted = list(pick_ids)
+        found = self._columns_where("picks", "pick_id", wanted)
+        missing = set(wanted).difference(found.get("pick_id", ()))
+        if not missing:
+            return found
+        columns = plain_columns(found, SCHEMAS["picks"])
+        for name in event_ids:
+            query = self.statements.last_automatic
+            last = self.connection.execute(query, {"event_id": name}).one_or_none()
+            if last is None or last[1] is None:
+                continue
+            theirs = plain_columns(json.loads(last[1])["picks"], SCHEMAS["picks"])
+            rows = [k for k, pick_id in enumerate(theirs["pick_id"]) if pick_id in missing]
+            for column, values in columns.items():
+                values += [theirs[column][k] for k in rows]
+        return columns
 
     def _where(self, name: str, column: str, values: Iterable[str]) -> Any:
         return from_columns(self._columns_where(name, column, values), SCHEMAS[name])

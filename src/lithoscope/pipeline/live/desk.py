@@ -337,6 +337,11 @@ class Desk:
         for name, table in (("picks", picks), ("detections", detections)):
             if len(table):
                 self.store.add(name, table)
+        for station, starts in self.board.withdrawn().items():
+            self.store.forget_detections(station, starts)
+        for open_again in self.board.stations.values():
+            self.note_written(open_again.given)
+            open_again.given.clear()
         shown = {name for event in self.events.all() for name in event.arrival_ids}
         stale: list[str] = []
         for station, written in self.provisional.items():

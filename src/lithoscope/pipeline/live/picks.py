@@ -73,6 +73,9 @@ class StationPicks:
     out_ns: int = 0
     late: bool = False
     keys: list[Key] = field(default_factory=list)  # of the young ones, in their order
+    # What was given out as final and is so no more: ids of picks, start times of detections.
+    given: set[str] = field(default_factory=set)
+    given_starts: set[int] = field(default_factory=set)
 
     @property
     def n_picks(self) -> int:
@@ -89,6 +92,9 @@ class StationPicks:
             return
         self.final_ns = final_ns
         again = rows_of(_from(self.old, "time", final_ns))
+        self.given.update(row[_ID] for row in again if key_of(row)[0] < self.stored_ns)
+        starts = _times(self.detections, "starttime")
+        self.given_starts.update(starts[(starts >= final_ns) & (starts < self.stored_ns)].tolist())
         if again:
             self.old = _before(self.old, "time", final_ns)
             self.put([*again, *self.young])
@@ -360,6 +366,20 @@ class PickBoard:
                     out.append(_before(_from(table, column, mine.stored_ns), column, mine.final_ns))
                 mine.stored_ns = mine.final_ns
         return stack(picks, PICKS), stack(detections, DETECTIONS)
+
+    def withdrawn(self) -> dict[str, list[int]]:
+        """Return start times of detections, by station, that were given out and are no more.
+
+        Each is returned once.
+        """
+        gone = {}
+        for station, mine in self.stations.items():
+            settled = {start for start in mine.given_starts if start < mine.final_ns}
+            mine.given_starts -= settled
+            gone[station] = sorted(
+                settled.difference(_times(mine.detections, "starttime").tolist())
+            )
+        return {station: starts for station, starts in gone.items() if starts}
 
     def settle(self) -> None:
         """Take all picks as final: no data follow."""

@@ -30,6 +30,13 @@ def resume_picks(desk: Desk, saved: Saved) -> None:
         mine.detections = saved.detections[
             (saved.detections["station"] == station) & (starts < mine.final_ns)
         ]
+        # What the store has beyond may have been given out as final, and may change now.
+        in_store = desk.store.of_station("picks", station)
+        desk.note_written(
+            in_store.loc[in_store["time"].astype("int64") >= mine.final_ns, "pick_id"]
+        )
+        open_again = (saved.detections["station"] == station) & (starts >= mine.final_ns)
+        mine.given_starts = set(starts[open_again].tolist())
         mine.stored_ns = mine.final_ns
         mine.read_ns = mine.final_ns
         desk.board.stations[station] = mine
