@@ -94,7 +94,8 @@ def test_work_beside_the_picking_changes_nothing(
     submit, done = aside.Aside.submit, set()
 
     def noted(self, work, *arguments):
-        done.add(work.__name__)
+        if arguments[-1] != []:  # at the start nothing is read but the picker
+            done.add(work.__name__)
         return submit(self, work, *arguments)
 
     monkeypatch.setattr(aside, "child_processes", lambda n, niceness: ThreadPoolExecutor(n))
@@ -105,7 +106,7 @@ def test_work_beside_the_picking_changes_nothing(
     live, _ = watched(stream, case, tmp_path / "w", configuration)
     assert_same_catalogue(live, batch)
     assert set(live.picks["pick_id"]) == set(batch.picks["pick_id"])
-    assert done == {"measure", "associate_elsewhere", "read_elsewhere"}
+    assert done == {"measure", "associate_elsewhere", "seek_once", "read_elsewhere"}
 
 
 def test_lost_packets_invent_nothing(case, packets, tmp_path: Path) -> None:

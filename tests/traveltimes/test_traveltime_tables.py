@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 
+import lithoscope.traveltimes.tables as tables_module
 from lithoscope.errors import ModelError
 from lithoscope.traveltimes import (
     VelocityModel,
@@ -204,3 +205,26 @@ def test_bad_domains_are_refused_in_one_line():
         build_tables(model, [], **DOMAIN)
     with pytest.raises(ModelError, match="receiver index 3 is out of range"):
         build_tables(model, [0.0], **DOMAIN).times("P", 3, 1.0, 1.0)
+
+
+def test_tables_are_the_same_whatever_was_asked_before(monkeypatch):
+    """What refinement came to is kept for other receivers; the tables asked for last stay."""
+    monkeypatch.setattr(tables_module, "_built", {})
+    monkeypatch.setattr(tables_module, "_grids", {})
+    model = builtin_model("iasp91")
+    domain = {"max_distance_km": 50.0, "min_depth_km": -1.0, "max_depth_km": 20.0}
+    first = build_tables(model, [0.0, -0.5], **domain)
+    after = build_tables(model, [-1.0], **domain)
+    assert build_tables(model, [0.0, -0.5], **domain) is first
+    for k in range(3):
+        build_tables(model, [0.1 * k], **domain)
+        assert build_tables(model, [0.0, -0.5], **domain) is first
+    assert len(tables_module._built) == 4
+    assert len(tables_module._grids) == 1
+    monkeypatch.setattr(tables_module, "_built", {})
+    monkeypatch.setattr(tables_module, "_grids", {})
+    alone = build_tables(model, [-1.0], **domain)
+    assert alone is not after
+    assert alone.error_s == after.error_s
+    for mine, theirs in zip(alone.arrays, after.arrays, strict=True):
+        np.testing.assert_array_equal(mine, theirs)

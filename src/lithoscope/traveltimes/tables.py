@@ -102,7 +102,8 @@ class TravelTimeTables:
 
 
 _KEPT = 4  # tables of a process; association and location of one network need one each
-_built: dict[Any, TravelTimeTables] = {}
+_built: dict[Any, TravelTimeTables] = {}  # those asked for last are last
+_KEPT_GRIDS = 16
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,9 @@ class _Grid:
     node: NDArray[np.float64]
     scale: float
     n_w: int
+
+
+_grids: dict[Any, _Grid] = {}  # of the reference receivers, by model and domain
 
 
 def build_tables(
@@ -154,12 +158,10 @@ def build_tables(
     _check_domain(receivers, max_distance_km, min_depth_km, max_depth_km, tolerance_s)
     domain = (max_distance_km, min_depth_km, max_depth_km, tolerance_s)
     key = (_content(model), receivers.tobytes(), domain)
-    tables = _built.get(key)
-    if tables is None:
-        tables = _build(model, receivers, *domain)
-        while len(_built) >= _KEPT:
-            del _built[next(iter(_built))]
-        _built[key] = tables
+    tables = _built.pop(key, None) or _build(model, receivers, *domain)
+    while len(_built) >= _KEPT:
+        del _built[next(iter(_built))]
+    _built[key] = tables
     return tables
 
 
@@ -176,11 +178,16 @@ def _build(
     max_depth_km: float,
     tolerance_s: float,
 ) -> TravelTimeTables:
-    profiles = (model.profile("P"), model.profile("S"))
-    node = depth_nodes(profiles, min_depth_km, max_depth_km, tolerance_s, 1.0)
-    grid = _Grid(node, 1.0, 193)
     limit = float(max_distance_km)
-    grid, _ = _refine(model, _REFERENCE_KM, grid, limit, tolerance_s, 0.65)
+    key = (_content(model), limit, min_depth_km, max_depth_km, tolerance_s)
+    grid = _grids.get(key)
+    if grid is None:
+        profiles = (model.profile("P"), model.profile("S"))
+        node = depth_nodes(profiles, min_depth_km, max_depth_km, tolerance_s, 1.0)
+        grid, _ = _refine(model, _REFERENCE_KM, _Grid(node, 1.0, 193), limit, tolerance_s, 0.65)
+        while len(_grids) >= _KEPT_GRIDS:
+            del _grids[next(iter(_grids))]
+        _grids[key] = grid
     # Seldom a step more: only receivers unlike the reference ones can ask for it.
     _, tables = _refine(model, receivers, grid, limit, tolerance_s, 1.0)
     return tables

@@ -268,6 +268,8 @@ class Desk:
 
     def settle(self) -> None:
         """Associate, locate and measure once more what is older than the lateness window."""
+        if not any(mine.n_picks for mine in self.board.stations.values()):
+            return
         settings = self.network.settings.association
         behind_s = self.live.lateness_s + settings.rate_window_s + self.network.longest_s
         end = cut(self.events.solutions(), self.clock_ns / NS_PER_S - behind_s)

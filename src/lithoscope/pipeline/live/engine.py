@@ -31,8 +31,9 @@ from lithoscope.pipeline.live.health import (
 from lithoscope.pipeline.live.hooks import Hooks, check_hooks
 from lithoscope.pipeline.live.intake import Intake, Pace
 from lithoscope.pipeline.live.network import Network
-from lithoscope.pipeline.live.picks import PickBoard
+from lithoscope.pipeline.live.picks import PickBoard, read_elsewhere
 from lithoscope.pipeline.live.receive import Receiver
+from lithoscope.pipeline.live.rehearsal import until
 from lithoscope.pipeline.live.resume import resume_events, resume_picks
 from lithoscope.pipeline.live.sources import PacketSource
 from lithoscope.pipeline.live.spool import SPOOL, Spool
@@ -204,6 +205,7 @@ class Watch:
     def run(self, stop: threading.Event, until_idle_s: float | None) -> WatchResult:
         """Work until stopped, or until no data come."""
         keep_settings(self.store, self.settings, self.desk.network.terms)
+        self._rehearse(stop)
         gc.collect()
         gc.freeze()  # what is there now stays; to look through it takes a fifth of a second
         self.intake.start()
@@ -265,6 +267,13 @@ class Watch:
         resume_picks(self.desk, saved)
         self._update_network()
         resume_events(self.desk, saved)
+
+    def _rehearse(self, stop: threading.Event) -> None:
+        """Do what takes long the first time before data come; leave it when stopped."""
+        self.log.say("getting ready: travel times, compiled code")
+        if self.aside.apart:
+            self.aside.submit(read_elsewhere, self.settings.picking, [])  # it loads its picker
+        until(stop, partial(self.desk.network.rehearse, self.beside))
 
     # One turn
 

@@ -11,6 +11,8 @@ from lithoscope.association import SearchGround, search_ground
 from lithoscope.constants import NS_PER_S
 from lithoscope.errors import ConfigError
 from lithoscope.location import NetworkLocator, StationTerms, read_station_terms
+from lithoscope.pipeline.live import rehearsal
+from lithoscope.pipeline.live.aside import Aside
 from lithoscope.pipeline.live.spool import Spool
 from lithoscope.pipeline.prior import build_prior
 from lithoscope.pipeline.run import velocity_model
@@ -38,8 +40,8 @@ class Network:
 
     Attributes
     ----------
-    ground, locator
-        Where events are sought, and what locates them.
+    locator
+        What locates events.
     picked
         Stations to pick on: those with coordinates.
     version
@@ -54,7 +56,7 @@ class Network:
         self.terms = _terms(settings.location.station_terms)
         self.inventory = Inventory(STATIONS.empty(), CHANNELS.empty(), {}, PROBLEMS.empty())
         self.sites = STATIONS.empty()
-        self.ground: SearchGround | None = None
+        self._ground: SearchGround | None = None
         self.picked: list[str] = []
         self.version = 0
         self.locator = self._locator()
@@ -86,9 +88,7 @@ class Network:
             for station in chosen
             if station not in placed
         ]
-        if len(self.sites):
-            self.ground = search_ground(self.sites, self.model, self.settings.association)
-            self.ground.reserve()
+        self._ground = None
         return stack_problems([self.inventory.problems, about, PROBLEMS.table(missing)])
 
     def renew(self) -> None:
@@ -103,6 +103,48 @@ class Network:
     def _locator(self) -> NetworkLocator:
         how = self.settings.location
         return NetworkLocator(self.sites, self.model, how, prior=self.prior, terms=self.terms)
+
+    @property
+    def ground(self) -> SearchGround | None:
+        """Where events are sought; made when it is first asked for, None without stations."""
+        if self._ground is None and len(self.sites):
+            self._ground = search_ground(self.sites, self.model, self.settings.association)
+            self._ground.reserve()
+        return self._ground
+
+    def expected(self) -> pd.DataFrame:
+        """Return the stations: those seen so far, or those of the station files (STATIONS).
+
+        Raises
+        ------
+        StationError
+            If a file cannot be read.
+        """
+        if len(self.sites):
+            return self.sites
+        found = read_stations(self.paths, self.settings.stations).stations
+        return found.drop_duplicates("station").sort_values("station", ignore_index=True)
+
+    def rehearse(self, beside: Aside) -> None:
+        """Work out travel times to the stations, and load code, before data come; here and beside.
+
+        Nothing is done for files that list more stations than a network has.
+
+        Raises
+        ------
+        StationError, ConfigError, ModelError
+            If the station files, the region or the model cannot be used.
+        """
+        sites = self.expected()
+        if not rehearsal.is_network(sites):
+            return
+        search = sites, self.model, self.settings.association
+        if beside.apart:
+            beside.submit(rehearsal.seek_once, *search)
+        rehearsal.seek_once(*search)
+        how = self.settings.location
+        locator = NetworkLocator(sites, self.model, how, prior=self.prior, terms=self.terms)
+        rehearsal.locate_once(locator, sites)
 
     def channels(self, station: str) -> pd.DataFrame:
         if station not in self._channels:
