@@ -1,4 +1,7 @@
-"""Depth nodes and levels of the travel-time tables."""
+"""Depth nodes and levels of the travel-time tables.
+
+Kernels that take long let other threads work beside them.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +111,7 @@ def reach(
     return distance, time - p * distance
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def level_terms(
     edge: Array,
     vt: Array,
@@ -185,7 +188,7 @@ def _grazing(edge: Array, vt: Array, vb: Array, slow: float, fast: float) -> flo
 _SOLVED = 4
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def direct_rows(
     edge: Array, vt: Array, vb: Array, receiver: Array, node: Array, slow: NDArray[np.float32]
 ) -> None:
@@ -248,7 +251,7 @@ def _direct_row(
         i += step
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def fill_windows(
     slowness: Array,
     node_time: Array,

@@ -338,7 +338,7 @@ def first_arrival(
     return time, p, direction
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def first_arrivals_kernel(
     edge: Array,
     vt: Array,
