@@ -308,7 +308,7 @@ def latency(options: argparse.Namespace, folder: Path) -> None:
 
 def kills(options: argparse.Namespace, folder: Path) -> None:
     """Kill a watch again and again; print the difference from a run."""
-    minutes = 3 if options.small else 21
+    minutes = 3 if options.small else 45
     n_events = minutes // 2
     case = make(folder / "data", n_stations=5, n_events=n_events, duration_s=60.0 * minutes)
     batch = run([case.waveforms], [case.stations], folder / "run", settings()).catalog
