@@ -170,14 +170,12 @@ class Store(PlainReader):
     ) -> Change | None:
         content = to_document(parts)
         row = versions.current(name)
-        mode, status = ("", "") if row is None else (row["evaluation_mode"], _status(row))
         last = None if row is None else versions.last_automatic(name, row)
-        cancelled = mode == "automatic" and status == "rejected"
-        if last is not None and last[1] == content and not cancelled:
+        if last is not None and last[1] == content and not _is_cancelled(row):
             return None
         add_columns(versions, "picks", parts["picks"])
         action: Action = "new" if row is None else "update"
-        if mode == "manual":
+        if row is not None and row["evaluation_mode"] == "manual":
             return versions.record(name, "update", _AUTOMATIC, self._clock(), content)
         change = versions.record(name, action, _AUTOMATIC, self._clock())
         shown = None if row is None else int(row["version"])
@@ -248,8 +246,8 @@ class Store(PlainReader):
                 )
             change = versions.record(event_id, "review", judged, self._clock())
             if solution is None:
-                # The picks of an event that was cancelled may be in its log only.
-                add_rows(versions, "picks", versions.shown([event_id])["picks"])
+                if _is_cancelled(row):  # its picks may be in its log only
+                    add_rows(versions, "picks", versions.shown([event_id])["picks"])
                 versions.judge(event_id, change, judged)
             else:
                 parts = plain(dict(solution.tables()))
@@ -302,3 +300,8 @@ class Store(PlainReader):
 
 def _status(row: sa.RowMapping) -> str:
     return str(row["evaluation_status"])
+
+
+def _is_cancelled(row: sa.RowMapping | None) -> bool:
+    """Tell whether a watch has taken an event back."""
+    return row is not None and row["evaluation_mode"] == "automatic" and _status(row) == "rejected"

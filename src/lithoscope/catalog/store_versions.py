@@ -128,8 +128,7 @@ class Versions:
         found = {}
         for name in OF_EVENT:
             found[name] = self._where(name, "event_id", event_ids)
-        ids = found["arrivals"]["pick_id"].unique()
-        picks = from_columns(self._picks(ids, event_ids), SCHEMAS["picks"])
+        picks = from_columns(self._picks_of(found["arrivals"]), SCHEMAS["picks"])
         found["picks"] = picks.drop_duplicates("pick_id").reset_index(drop=True)
         return found
 
@@ -142,7 +141,7 @@ class Versions:
         for name in SOLUTION:
             columns: Columns
             if name == "picks":
-                columns = self._picks(dict.fromkeys(parts["arrivals"]["pick_id"]), [event_id])
+                columns = self._picks_of(parts["arrivals"])
             elif name == "events" and row is not None:
                 columns = {column: [value] for column, value in row.items()}
             else:
@@ -153,17 +152,20 @@ class Versions:
         parts["picks"] = {n: [v[k] for k in first] for n, v in parts["picks"].items()}
         return to_document(parts)
 
-    def _picks(self, pick_ids: Iterable[str], event_ids: Iterable[str]) -> Columns:
-        """Return the stored columns of picks; the log has those that only cancelled events name."""
-        wanted = list(pick_ids)
+    def _picks_of(self, arrivals: Mapping[str, Iterable[str]]) -> Columns:
+        """Return the stored columns of the picks that arrivals name.
+
+        The log has those that only cancelled events name.
+        """
+        event_of = dict(zip(arrivals["pick_id"], arrivals["event_id"], strict=True))
+        wanted = list(event_of)
         found = self._columns_where("picks", "pick_id", wanted)
         missing = set(wanted).difference(found.get("pick_id", ()))
         if not missing:
             return found
         columns = plain_columns(found, SCHEMAS["picks"])
-        for name in event_ids:
-            query = self.statements.last_automatic
-            last = self.connection.execute(query, {"event_id": name}).one_or_none()
+        for name in dict.fromkeys(event_of[pick_id] for pick_id in wanted if pick_id in missing):
+            last = self._last_automatic(name)
             if last is None or last[1] is None:
                 continue
             theirs = plain_columns(json.loads(last[1])["picks"], SCHEMAS["picks"])
@@ -205,14 +207,19 @@ class Versions:
 
         ``row`` may be what `current` returned.
         """
-        query = self.statements.last_automatic
-        found = self.connection.execute(query, {"event_id": event_id}).one_or_none()
+        found = self._last_automatic(event_id)
         if found is None:
             return None
         version, content = found
         if content is None:
             content = self.shown_document(event_id, row)
-        return int(version), content
+        return version, content
+
+    def _last_automatic(self, event_id: str) -> tuple[int, str | None] | None:
+        """Return version and kept content (None: it is shown) of the latest automatic solution."""
+        query = self.statements.last_automatic
+        found = self.connection.execute(query, {"event_id": event_id}).one_or_none()
+        return None if found is None else (int(found[0]), found[1])
 
     def last_automatic_tables(self, event_id: str) -> dict[str, Any] | None:
         """Return the tables of the latest automatic solution, or None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -101,6 +101,8 @@ class TravelTimeTables:
         return time, t_x, t_z
 
 
+T = TypeVar("T")
+
 _KEPT = 4  # tables of a process; association and location of one network need one each
 _built: dict[Any, TravelTimeTables] = {}  # those asked for last are last
 _KEPT_GRIDS = 16
@@ -159,10 +161,15 @@ def build_tables(
     domain = (max_distance_km, min_depth_km, max_depth_km, tolerance_s)
     key = (_content(model), receivers.tobytes(), domain)
     tables = _built.pop(key, None) or _build(model, receivers, *domain)
-    while len(_built) >= _KEPT:
-        del _built[next(iter(_built))]
-    _built[key] = tables
+    _keep(_built, key, tables, _KEPT)
     return tables
+
+
+def _keep(kept: dict[Any, T], key: Any, value: T, most: int) -> None:
+    """Put a value last, and let the first ones go where there are too many."""
+    while len(kept) >= most:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
 
 def _content(model: VelocityModel) -> tuple[str, bytes]:
@@ -185,9 +192,7 @@ def _build(
         profiles = (model.profile("P"), model.profile("S"))
         node = depth_nodes(profiles, min_depth_km, max_depth_km, tolerance_s, 1.0)
         grid, _ = _refine(model, _REFERENCE_KM, _Grid(node, 1.0, 193), limit, tolerance_s, 0.65)
-        while len(_grids) >= _KEPT_GRIDS:
-            del _grids[next(iter(_grids))]
-        _grids[key] = grid
+        _keep(_grids, key, grid, _KEPT_GRIDS)
     # Seldom a step more: only receivers unlike the reference ones can ask for it.
     _, tables = _refine(model, receivers, grid, limit, tolerance_s, 1.0)
     return tables

@@ -59,7 +59,7 @@ class Network:
         self._ground: SearchGround | None = None
         self.picked: list[str] = []
         self.version = 0
-        self.locator = self._locator()
+        self.locator = self._locator(self.sites)
         self._known: list[str] = []
         self._channels: dict[str, pd.DataFrame] = {}
 
@@ -75,7 +75,7 @@ class Network:
         self.inventory = read_stations(self.paths, self.settings.stations, codes=codes)
         chosen, about = preferred_stations(archive)
         self.sites = site_positions(self.inventory, chosen, archive.span_ns()[0])
-        self.locator = self._locator()
+        self.locator = self._locator(self.sites)
         self.picked = self.sites["station"].tolist()
         placed = set(self.picked)
         missing = [
@@ -100,9 +100,9 @@ class Network:
         self._channels.clear()
         self.sites = self.sites.copy()
 
-    def _locator(self) -> NetworkLocator:
+    def _locator(self, sites: pd.DataFrame) -> NetworkLocator:
         how = self.settings.location
-        return NetworkLocator(self.sites, self.model, how, prior=self.prior, terms=self.terms)
+        return NetworkLocator(sites, self.model, how, prior=self.prior, terms=self.terms)
 
     @property
     def ground(self) -> SearchGround | None:
@@ -142,9 +142,7 @@ class Network:
         if beside.apart:
             beside.submit(rehearsal.seek_once, *search)
         rehearsal.seek_once(*search)
-        how = self.settings.location
-        locator = NetworkLocator(sites, self.model, how, prior=self.prior, terms=self.terms)
-        rehearsal.locate_once(locator, sites)
+        rehearsal.locate_once(self._locator(sites), sites)
 
     def channels(self, station: str) -> pd.DataFrame:
         if station not in self._channels:

@@ -375,11 +375,13 @@ class PickBoard:
         gone = {}
         for station, mine in self.stations.items():
             settled = {start for start in mine.given_starts if start < mine.final_ns}
+            if not settled:
+                continue
             mine.given_starts -= settled
-            gone[station] = sorted(
-                settled.difference(_times(mine.detections, "starttime").tolist())
-            )
-        return {station: starts for station, starts in gone.items() if starts}
+            kept = _times(mine.detections, "starttime").tolist()
+            if starts := sorted(settled.difference(kept)):
+                gone[station] = starts
+        return gone
 
     def settle(self) -> None:
         """Take all picks as final: no data follow."""

@@ -14,9 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lithoscope.association import AssociationSettings, PickArrays, search_ground
+from lithoscope.constants import NS_PER_S
 from lithoscope.geo import LocalProjection
 from lithoscope.location import LocatedEvent, NetworkLocator, Picked
 from lithoscope.pipeline.live.rolling import Look, Solution, associate_span
+from lithoscope.schema import pick_id
 from lithoscope.traveltimes import VelocityModel, first_arrivals
 
 # Larger lists are those of a data centre, of which a watch follows a part.
@@ -87,12 +89,13 @@ def made_up(sites: pd.DataFrame, model: VelocityModel) -> Picked:
     times = [first_arrivals(model, p, distance[near], _DEPTH_KM, depth).time_s for p in phases]
     station = np.tile(names, 2)
     phase = np.repeat(np.array(phases, object), len(near))
+    times_ns = np.round(NS_PER_S * np.concatenate(times)).astype(np.int64)
     n = len(station)
     return Picked(
-        np.array([f"{s}/{p}/0" for s, p in zip(station, phase, strict=True)], object),
+        np.array(list(map(pick_id, station, phase, times_ns.tolist())), object),
         station,
         phase,
-        np.round(1e9 * np.concatenate(times)).astype(np.int64).view("datetime64[ns]"),
+        times_ns.view("datetime64[ns]"),
         np.full(n, 0.05),
         np.full(n, 0.9),
     )

@@ -27,16 +27,14 @@ def resume_picks(desk: Desk, saved: Saved) -> None:
         times = saved.picks["time"].astype("int64")
         mine.old = saved.picks[(saved.picks["station"] == station) & (times < mine.final_ns)]
         starts = saved.detections["starttime"].astype("int64")
-        mine.detections = saved.detections[
-            (saved.detections["station"] == station) & (starts < mine.final_ns)
-        ]
+        here = saved.detections["station"] == station
+        mine.detections = saved.detections[here & (starts < mine.final_ns)]
         # What the store has beyond may have been given out as final, and may change now.
         in_store = desk.store.of_station("picks", station)
         desk.note_written(
             in_store.loc[in_store["time"].astype("int64") >= mine.final_ns, "pick_id"]
         )
-        open_again = (saved.detections["station"] == station) & (starts >= mine.final_ns)
-        mine.given_starts = set(starts[open_again].tolist())
+        mine.given_starts = set(starts[here & (starts >= mine.final_ns)].tolist())
         mine.stored_ns = mine.final_ns
         mine.read_ns = mine.final_ns
         desk.board.stations[station] = mine
